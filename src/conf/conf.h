@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conf - an immutable snapshot of the configuration: main.cf, the -o overrides
+ * of one master.cf line, and the built-in defaults.
+ *
+ * Shape    conf->v.NAME for every parameter of conf/param/ *.def, typed:
+ *          STRING const char * ($names expanded), RAW const char * (as written),
+ *          BOOL bool, INT int, LONG long, TIME int seconds
+ * Errors   RC_CONF with file and line: "/etc/postfix/main.cf, line 12: ..."
+ * Owner    conf_ref/conf_unref count atomically; the last one frees
+ * Threads  any may read
+ * See      postconf(5); reference inventory 3.2
+ */
+#pragma once
+
+#include "base/fault.h"
+#include "base/mem.h"
+
+typedef const char *PARAM_CTYPE_STRING;
+typedef const char *PARAM_CTYPE_RAW;
+typedef bool PARAM_CTYPE_BOOL;
+typedef int PARAM_CTYPE_INT;
+typedef long PARAM_CTYPE_LONG;
+typedef int PARAM_CTYPE_TIME;
+
+struct conf_values {
+#define PARAM(type, name, preset, min, max, meaning) PARAM_CTYPE_##type name;
+#include "conf/param/all.def"
+#undef PARAM
+};
+
+struct conf {
+	struct conf_values v;
+	const char *config_directory; /* absolute */
+	struct conf_priv *priv;
+};
+
+struct conf_source {
+	const char *config_directory; /* NULL: $MAIL_CONFIG or PATH_CONFIG */
+	/* "name=value" from master.cf -o and command lines, in order; the last
+	 * one wins over all before it and over main.cf. */
+	const char *const *overrides;
+	size_t override_count;
+	const char *process_name; /* "smtpd"; read-only parameters */
+	const char *service_name; /* "smtp" */
+};
+
+MUST_CHECK enum rc conf_load(const struct conf_source *source,
+			     struct conf **ret_conf, struct fault *fault);
+struct conf *conf_ref(struct conf *conf);
+void conf_unref(struct conf *conf); /* NULL is allowed */
+
+/* Any name, built in or the user's: its expanded text, or NULL when neither
+ * set nor built in. The text lives as long as the snapshot. */
+const char *conf_text(const struct conf *conf, const char *name);
+/* Per-transport parameters: "<transport><suffix>", when set, else fallback.
+ * RC_CONF when the text is not a number or time in range. */
+MUST_CHECK enum rc conf_transport_int(const struct conf *conf,
+				      const char *transport, const char *suffix,
+				      int fallback, int *ret_value,
+				      struct fault *fault);
+MUST_CHECK enum rc conf_transport_time(const struct conf *conf,
+				       const char *transport,
+				       const char *suffix, int fallback_s,
+				       int *ret_value_s, struct fault *fault);
+/* Expand $names in a text with this snapshot's values; child of mem. */
+MUST_CHECK enum rc conf_expand(TALLOC_CTX *mem, const struct conf *conf,
+			       const char *text, char **ret_text,
+			       struct fault *fault);
+/* Parse "30", "5m", "1d" (unit: the letter a bare number means) to seconds. */
+MUST_CHECK enum rc conf_parse_time(struct span text, char unit, int *ret_s,
+				   struct fault *fault);

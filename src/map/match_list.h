@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * match_list - lists of patterns: mydestination, mynetworks, debug_peer_list...
+ *
+ * Elements  literal, .domain, /file, type:table, address, net/mask, [v6]/len,
+ *           !element (negates). The first match wins.
+ * Errors    RC_OK matches, RC_NONE does not, RC_TEMP a table failed (never "no
+ *           match"); a malformed element is RC_CONF at open
+ * Threads   immutable after open; any thread may ask
+ */
+#pragma once
+
+#include "map/map.h"
+
+struct match_list;
+
+/* Parent domains match when `parameter` is in
+ * parent_domain_matches_subdomains. */
+MUST_CHECK enum rc match_list_open(TALLOC_CTX *mem, const struct conf *conf,
+				   const char *parameter, const char *text,
+				   struct match_list **ret_list,
+				   struct fault *fault);
+bool match_list_is_empty(const struct match_list *list);
+MUST_CHECK enum rc match_list_domain(const struct match_list *list,
+				     struct span domain, struct fault *fault);
+/* name may be empty or "unknown"; address "127.0.0.1" or "::1". */
+MUST_CHECK enum rc match_list_client(const struct match_list *list,
+				     struct span name, struct span address,
+				     struct fault *fault);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wire - the packets processes send each other. Fields in the order given;
+ * "env" is envelope_encode, "place" is place_put, "status" delivery_status_put.
+ * New fields go at the end.
+ *
+ *   sender          socket                 receiver
+ *   writers, tools  public/qmgr            qmgr
+ *   qmgr            private/<transport>    delivery agents (and bounce)
+ *   master          control fd 3           every service
+ *
+ * qmgr trusts a peer by SO_PEERCRED: root and mail_owner may do everything,
+ * others (tools run by users) only LIST, FLUSH and PING, as
+ * authorized_mailq_users and authorized_flush_users allow.
+ */
+#pragma once
+
+#include "queue/envelope.h"
+#include "queue/place.h"
+#include "queue/status.h"
+
+enum wire_type {
+	/* Writer to qmgr. One connection for the life of the writer. */
+	WIRE_WRITER_HELLO = 1, /* text writer. qmgr scans its segments */
+	WIRE_WRITER_NEW,       /* place, env without or with recipients,
+				* u32 1 when the recipients are in it; when 0
+				* qmgr reads the image */
+
+	/* Delivery agent to qmgr, on accept of qmgr's connection. */
+	WIRE_AGENT_HELLO = 16, /* u32 deliveries at once (max_processes) */
+	/* qmgr to agent. The file passed is read-only. */
+	WIRE_DELIVER,	/* struct delivery_request, see below */
+	/* agent to qmgr: one or more, the last with done = 1. A recipient that
+	 * is in none of them is tried again later. */
+	WIRE_RESULT,	/* u64 request id, u32 done, u32 count, count x status */
+
+	/* qmgr to bounce: the same request with kind; statuses to report on. */
+	WIRE_NOTICE = 32, /* u64 request id, u32 enum notice_kind, text queue id,
+			   * u64 image offset, u32 count, count x status;
+			   * file: the image */
+	WIRE_NOTICE_DONE, /* u64 request id, u32 1 sent / 0 try later */
+
+	/* Tools to qmgr. */
+	WIRE_PING = 48,	/* reply WIRE_REPLY */
+	WIRE_LIST,	/* text queue id or "" for all; replies WIRE_LIST_ITEM...
+			 * and WIRE_REPLY */
+	WIRE_LIST_ITEM,	/* text queue name (active incoming deferred hold),
+			 * text id, u64 arrival us, u64 size, u32 force expire,
+			 * text sender, u32 count, count x { text address,
+			 * text original, text reason } */
+	WIRE_FLUSH,	/* text "" all, "id:ID" or "site:DOMAIN" */
+	WIRE_ADMIN,	/* u32 enum admin_action, text queue id or "ALL",
+			 * text queue name or "" */
+	WIRE_REPLY,	/* u32 enum rc, u32 count (messages affected), text */
+
+	/* Master to a service. */
+	CONTROL_DRAIN = 64, /* finish what is begun, then exit 0 */
+	CONTROL_RELOAD,	    /* to qmgr and others that reload in place */
+	CONTROL_WAKEUP,	    /* the wakeup field of master.cf, or a trigger */
+	CONTROL_LOG,	    /* fd: the new log file; dup2 it onto fd 4 */
+	/* A service to the master. */
+	CONTROL_READY = 80, /* initialised, before the first accept */
+};
+
+enum notice_kind { NOTICE_FAILURE, NOTICE_DELAY, NOTICE_SUCCESS };
+
+enum admin_action {
+	ADMIN_DELETE,
+	ADMIN_HOLD,
+	ADMIN_RELEASE,
+	ADMIN_REQUEUE,
+	ADMIN_EXPIRE,
+};
+
+struct delivery_request {
+	uint64_t id;
+	uint64_t image_offset;
+	const char *queue_id;
+	const char *transport; /* master.cf service name */
+	const char *nexthop;
+	uint64_t active_us; /* wall clock when it became active */
+	struct envelope *env; /* without recipients, from the image or NEW */
+	struct recipient *recipients;
+	uint32_t *recipient_index; /* in the message's envelope */
+	size_t recipient_count;
+	int fd; /* the image, read-only */
+};
+
+void place_put(struct packet_out *out, const struct place *place);
+MUST_CHECK bool place_take(struct packet_in *in, struct place *ret_place);
+
+/* out->fd is set to request->fd. */
+void delivery_request_put(struct packet_out *out,
+			  const struct delivery_request *request);
+/* Takes the file out of the packet; a destructor of the request closes it. */
+MUST_CHECK enum rc delivery_request_take(TALLOC_CTX *mem, struct packet_in *in,
+					 struct delivery_request **ret_request,
+					 struct fault *fault);
