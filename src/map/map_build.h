@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * map_build - make and change lookup tables on disk: what postmap does.
+ *
+ * Readers  see the old table or the new one, never half of one: a whole table
+ *          is built beside and renamed into place, with owner and mode kept
+ * Errors   RC_CONF with table, file and line; RC_TEMP: the disk, a lock
+ * Threads  none of its own
+ */
+#pragma once
+
+#include "map/map.h"
+
+/* Bad and duplicate lines: "/etc/postfix/access, line 3: ..." */
+typedef void map_build_warn_fn(void *arg, const char *text);
+
+enum map_build_flags {
+	MAP_BUILD_NO_FOLD = 1,	    /* -f */
+	MAP_BUILD_INCREMENTAL = 2,  /* -i: change the table that is there */
+	MAP_BUILD_REPLACE = 4,	    /* -r: a duplicate key wins */
+	MAP_BUILD_IGNORE_DUP = 8,   /* -w: a duplicate key is no warning */
+	MAP_BUILD_NUL = 16,	    /* -N: keys and values end in NUL */
+	MAP_BUILD_NO_NUL = 32,	    /* -n; neither: as is usual for the type */
+	MAP_BUILD_KEEP_USER = 64,   /* -o: do not become the source's owner */
+	MAP_BUILD_NEW_MODE = 128,   /* -p: do not take the source's mode */
+	MAP_BUILD_FILE_VALUES = 256, /* -F: values are files, kept as base64 */
+	MAP_BUILD_CHECK_UTF8 = 512, /* smtputf8_enable, and no -U */
+};
+
+struct map_build_options {
+	int flags; /* enum map_build_flags */
+	map_build_warn_fn *warn;
+	void *warn_arg;
+};
+
+/* A table open for changes. */
+struct map_writer;
+
+/* A new, empty table beside the old one, or with MAP_BUILD_INCREMENTAL the old
+ * one itself. `source` (NULL: none) gives owner and mode. talloc_free without
+ * map_writer_commit leaves the old table as it was. */
+MUST_CHECK enum rc map_writer_open(TALLOC_CTX *mem, const struct conf *conf,
+				   struct span type_and_name,
+				   const char *source,
+				   const struct map_build_options *options,
+				   struct map_writer **ret_writer,
+				   struct fault *fault);
+/* RC_NONE: the key was there and nothing was changed (no MAP_BUILD_REPLACE). */
+MUST_CHECK enum rc map_writer_put(struct map_writer *writer, struct span key,
+				  struct span value, struct fault *fault);
+/* RC_NONE: no such key. */
+MUST_CHECK enum rc map_writer_delete(struct map_writer *writer, struct span key,
+				     struct fault *fault);
+/* On stable storage and seen by readers. */
+MUST_CHECK enum rc map_writer_commit(struct map_writer *writer,
+				     struct fault *fault);
+
+/* Every entry, in the table's own order. A callback that does not return RC_OK
+ * stops the walk. */
+typedef enum rc map_each_fn(void *arg, struct span key, struct span value,
+			    struct fault *fault);
+MUST_CHECK enum rc map_each(struct map *map, map_each_fn *each, void *arg,
+			    struct fault *fault);
+
+/* What postmap does: read a source file ("/etc/postfix/access", "-" for
+ * standard input) into the table of that name. */
+MUST_CHECK enum rc map_build(const struct conf *conf,
+			     struct span type_and_name,
+			     const struct map_build_options *options,
+			     struct fault *fault);
