@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: postern(main_cf) starts a server, remote(...) a far host, dns answers names."""
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from world.dns import NameServer
+from world.mta import Mta
+from world.remote import Remote
+
+
+def pytest_addoption(parser):
+    parser.addoption("--mta", choices=("postern", "reference"), default="postern",
+                     help="run the scenarios against Postern or against Debian's postfix")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "postern_only(reason): what the reference does not have or do")
+
+
+def pytest_runtest_setup(item):
+    marker = item.get_closest_marker("postern_only")
+    if marker and item.config.getoption("--mta") == "reference":
+        pytest.skip(f"Postern only: {marker.args[0] if marker.args else ''}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    counts = {k: len(terminalreporter.stats.get(k, [])) for k in ("passed", "failed", "error", "skipped")}
+    print(f"\nsystem: {counts['passed']} passed, {counts['failed'] + counts['error']} failed, "
+          f"{counts['skipped']} skipped")
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory):
+    """The build, laid out as `make install` does."""
+    root = pathlib.Path(tmp_path_factory.mktemp("stage"))
+    source = pathlib.Path(__file__).resolve().parents[2]
+    os.chmod(root, 0o755)
+    for parent in root.parents:
+        if str(parent).startswith("/tmp/"):
+            os.chmod(parent, 0o755)
+    subprocess.run([source / "tools/install-files", "--build", os.environ["POSTERN_BUILD"],
+                    "--destdir", root], check=True, capture_output=True)
+    for name in ("postdrop", "postqueue"):
+        subprocess.run(["chgrp", "postdrop", root / "usr/sbin" / name], check=True)
+        subprocess.run(["chmod", "2755", root / "usr/sbin" / name], check=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def name_server():
+    return NameServer()
+
+
+@pytest.fixture
+def dns(name_server):
+    name_server.clear()
+    return name_server
+
+
+@pytest.fixture
+def postern(request, dns, stage):
+    """postern(main_cf, extra_master="", start=True) -> a running server."""
+    started = []
+
+    def make(main_cf="", start=True, **options):
+        mta = Mta(request.config.getoption("--mta"), main_cf, stage=stage, **options)
+        started.append(mta)
+        return mta.start() if start else mta
+
+    yield make
+    failed = getattr(request.node, "rep_call", None) is not None and request.node.rep_call.failed
+    for mta in started:
+        if failed:
+            print(f"--- log of {mta.dir}:\n{mta.log.text()[-6000:]}")
+        if (mta.queue_dir / "pid/master.pid").exists():
+            mta.stop()
+        problems = [line for line in mta.log.lines() if "AddressSanitizer" in line or "runtime error" in line]
+        mta.remove()
+        assert not problems, problems
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    setattr(item, "rep_" + call.when, outcome.get_result())
+
+
+@pytest.fixture
+def remote():
+    """remote(address="127.0.0.2", replies={...}) -> a remote SMTP host on port 25."""
+    hosts = []
+
+    def make(*args, **options):
+        hosts.append(Remote(*args, **options))
+        return hosts[-1]
+
+    yield make
+    for host in hosts:
+        host.close()
