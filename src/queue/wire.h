@@ -32,7 +32,14 @@ enum wire_type {
 	WIRE_DELIVER,	/* struct delivery_request, see below */
 	/* agent to qmgr: one or more, the last with done = 1. A recipient that
 	 * is in none of them is tried again later. */
-	WIRE_RESULT,	/* u64 request id, u32 done, u32 count, count x status */
+	WIRE_RESULT,	/* u64 request id, u32 done, u32 count, count x status,
+			 * and with done = 1: text site dsn, text site reason.
+			 * Both "" (or left out) when the destination took part;
+			 * else why no session with any of its hosts could be
+			 * begun (connect, greeting, EHLO, STARTTLS, AUTH): that
+			 * counts against the destination's concurrency, and
+			 * "delivery temporarily suspended: <reason>" may follow
+			 */
 
 	/* qmgr to bounce: the same request with kind; statuses to report on. */
 	WIRE_NOTICE = 32, /* u64 request id, u32 enum notice_kind, text queue id,
