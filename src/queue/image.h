@@ -14,6 +14,7 @@
 struct image {
 	int fd;	/* borrowed */
 	uint64_t offset, length;
+	uint64_t generation; /* of the segment, or of the file */
 	struct envelope *env;
 	uint64_t header_offset, header_length; /* absolute in fd */
 	uint64_t body_offset, body_length; /* begins with the empty line */

@@ -13,7 +13,8 @@ struct place {
 	bool in_file;	     /* queue/<2 chars>/<id>; offset is 0 */
 	char writer[WRITER_NAME_MAX_BYTES]; /* "smtpd-smtp", with in_journal */
 	uint32_t segment;    /* journal/<writer>.<segment> */
-	uint64_t generation; /* of the segment, so a recycled one is not taken */
+	uint64_t generation; /* of the segment, so a recycled one is not taken;
+			      * or of the file */
 	uint64_t offset;     /* of the image, bytes */
 	uint64_t length;     /* of the whole image, bytes */
 };

@@ -48,7 +48,8 @@ MUST_CHECK enum rc store_open(TALLOC_CTX *mem, const char *queue_directory,
 			      enum store_mode mode, struct store **ret_store,
 			      struct fault *fault);
 /* Everything there is, at start. Each message is reported once: a file wins
- * over a journal record of the same id. */
+ * over a journal record of the same id. `found` and `arg` are kept for what
+ * store_stragglers finds later. */
 MUST_CHECK enum rc store_scan(struct store *store, store_found_fn found,
 			      void *arg, struct fault *fault);
 /* The segments of one writer, for records not reported yet: a writer has
@@ -79,8 +80,11 @@ MUST_CHECK enum rc store_record(struct store *store, const struct place *place,
 /* The message is finished: nothing left to do, no notice left to send. */
 MUST_CHECK enum rc store_finish(struct store *store, const struct place *place,
 				const char *queue_id, struct fault *fault);
-/* Journal to file: it has to wait. *place becomes the file's. The batch is
- * made durable by store_move_flush, which the owner calls once per loop. */
+/* Journal to file: it has to wait. *place becomes the file's. The log of the
+ * file begins with entry's statuses, hold and force_expire, its next attempt is
+ * entry->next_attempt_us. The owner calls store_move_flush once per loop: it
+ * hands the batch to the sync thread and does not wait; until the file is
+ * durable the journal record stays alive too. */
 MUST_CHECK enum rc store_move(struct store *store, struct place *place,
 			      const struct store_entry *entry,
 			      struct fault *fault);
@@ -97,8 +101,9 @@ MUST_CHECK enum rc store_set_force_expire(struct store *store,
 					  struct fault *fault);
 MUST_CHECK enum rc store_set_warned(struct store *store, const char *queue_id,
 				    uint64_t when_us, struct fault *fault);
-/* Segments that keep only a few records alive: their messages should be moved.
- * Reports the places; called once a second by the owner. */
+/* Housekeeping, called once a second by the owner: recycles segments, and
+ * reports the places of messages that keep a segment from it: they should be
+ * moved. Records that no writer told us about are reported as found. */
 void store_stragglers(struct store *store,
 		      void (*straggler)(void *arg, const struct place *place,
 					const char *queue_id),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * wire - the packets processes send each other. Fields in the order given;
- * "env" is envelope_encode, "place" is place_put, "status" delivery_status_put.
+ * "env" is a span of envelope_encode, "place" is place_put, "status"
+ * delivery_status_put.
  * New fields go at the end.
  *
  *   sender          socket                 receiver
@@ -22,9 +23,10 @@
 enum wire_type {
 	/* Writer to qmgr. One connection for the life of the writer. */
 	WIRE_WRITER_HELLO = 1, /* text writer. qmgr scans its segments */
-	WIRE_WRITER_NEW,       /* place, env without or with recipients,
-				* u32 1 when the recipients are in it; when 0
-				* qmgr reads the image */
+	WIRE_WRITER_NEW,       /* one or more messages, to the end of the
+				* packet: place, env, u32 1 when all
+				* recipients are in it; when 0 qmgr reads the
+				* image. See writer_new_take */
 
 	/* Delivery agent to qmgr, on accept of qmgr's connection. */
 	WIRE_AGENT_HELLO = 16, /* u32 deliveries at once (max_processes) */
@@ -95,6 +97,17 @@ struct delivery_request {
 
 void place_put(struct packet_out *out, const struct place *place);
 MUST_CHECK bool place_take(struct packet_in *in, struct place *ret_place);
+
+/* A message for WIRE_WRITER_NEW; `env` is the output of envelope_encode. */
+void writer_new_put(struct packet_out *out, const struct place *place,
+		    struct span env, bool with_recipients);
+/* The next message of a WIRE_WRITER_NEW packet; RC_NONE after the last one,
+ * RC_PERM the packet makes no sense. *ret_env is a child of mem. */
+MUST_CHECK enum rc writer_new_take(TALLOC_CTX *mem, struct packet_in *in,
+				   struct place *ret_place,
+				   struct envelope **ret_env,
+				   bool *ret_with_recipients,
+				   struct fault *fault);
 
 /* out->fd is set to request->fd. */
 void delivery_request_put(struct packet_out *out,
