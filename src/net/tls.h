@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tls - encrypted connections, as server and as client.
+ *
+ * Shape    a context is made once, while files can still be read, and shared by
+ *          all threads; a connection belongs to one session.
+ *          The server side does not block: tls_handshake, tls_read and
+ *          tls_write say what the session must wait for. The client side runs
+ *          on a blocking net_stream.
+ * Holds    what a level demands is met or the connection fails: `encrypt` never
+ *          goes on in clear, `verify` and `secure` need a certificate that a
+ *          CA of ours signed for a name that matches, `fingerprint` one of the
+ *          listed certificates.
+ * Errors   RC_CONF files or settings: which parameter, which file, why.
+ *          RC_TEMP handshake failed or the peer is not who it must be:
+ *          text for the log, DSN 4.7.5
+ * Limits   an idle connection keeps no I/O buffers
+ * See      RFC 3207, RFC 8446, RFC 6125; reference inventory 7
+ */
+#pragma once
+
+#include "net/stream.h"
+
+struct conf;
+
+enum tls_level {
+	TLS_NONE,
+	TLS_MAY,
+	TLS_ENCRYPT,
+	TLS_DANE,
+	TLS_DANE_ONLY,
+	TLS_FINGERPRINT,
+	TLS_VERIFY,
+	TLS_SECURE,
+};
+/* "may", ...; RC_CONF for others. "" is TLS_NONE. */
+MUST_CHECK enum rc tls_level_parse(const char *text, enum tls_level *ret_level,
+				   struct fault *fault);
+const char *tls_level_name(enum tls_level level);
+
+/* What may be spoken. Texts as in main.cf: protocols ">=TLSv1.2" or
+ * "!SSLv2, !SSLv3"; grade "high", "medium", "null"; exclude "aNULL, MD5". */
+struct tls_strength {
+	const char *protocols;
+	const char *grade;
+	const char *exclude;
+};
+
+/* The files and lists of a context. NULL and "" are the same. Filled from the
+ * parameters of a snapshot by tls_config_load. */
+struct tls_config {
+	const char *prefix; /* "smtpd", "smtp", "lmtp": for messages */
+	const char *chain_files;
+	const char *cert_file, *key_file;
+	const char *dcert_file, *dkey_file;
+	const char *eccert_file, *eckey_file;
+	const char *ca_file, *ca_path;
+	bool append_default_ca;
+	const char *high_ciphers, *medium_ciphers, *null_ciphers;
+	const char *curves; /* tls_eecdh_auto_curves */
+	const char *fingerprint_digest;
+	int verify_depth;
+	int session_timeout_s;
+	int log_level;
+	bool prefer_server_ciphers; /* tls_preempt_cipherlist */
+	/* Server only. */
+	bool ask_client_cert, require_client_cert;
+	bool sessions; /* tickets and ids may be used to resume */
+	struct tls_strength strength;
+};
+
+void tls_config_load(const struct conf *conf, const char *prefix,
+		     bool mandatory, struct tls_config *ret_config);
+
+struct tls_server;
+struct tls_client;
+
+/* A server without a certificate is RC_CONF, unless cert_file is "none". */
+MUST_CHECK enum rc tls_server_open(TALLOC_CTX *mem,
+				   const struct tls_config *config,
+				   struct tls_server **ret_server,
+				   struct fault *fault);
+MUST_CHECK enum rc tls_client_open(TALLOC_CTX *mem,
+				   const struct tls_config *config,
+				   struct tls_client **ret_client,
+				   struct fault *fault);
+
+/* One connection; talloc_free ends it at once, tls_close says goodbye first.
+ * Neither closes the fd. */
+struct tls;
+
+enum tls_io {
+	TLS_DONE,
+	TLS_WANT_READ,	/* wait for EPOLLIN, call again */
+	TLS_WANT_WRITE, /* wait for EPOLLOUT, call again with the same bytes */
+	TLS_CLOSED,	/* the peer ended it */
+	TLS_FAILED,	/* fault says why */
+};
+
+MUST_CHECK enum rc tls_accept(TALLOC_CTX *mem, struct tls_server *server,
+			      int fd, struct tls **ret_tls,
+			      struct fault *fault);
+MUST_CHECK enum tls_io tls_handshake(struct tls *tls, struct fault *fault);
+MUST_CHECK enum tls_io tls_read(struct tls *tls, void *into, size_t size,
+				size_t *ret_size, struct fault *fault);
+MUST_CHECK enum tls_io tls_write(struct tls *tls, struct span bytes,
+				 size_t *ret_size, struct fault *fault);
+/* Bytes that are decrypted but not read: epoll does not know of them. */
+bool tls_has_input(const struct tls *tls);
+void tls_close(struct tls *tls);
+
+/* What the client demands of one connection. */
+struct tls_policy {
+	enum tls_level level;
+	struct tls_strength strength;
+	const char *servername;	  /* SNI; NULL: none */
+	const char *nexthop_domain; /* for "nexthop" and "dot-nexthop" */
+	const char *hostname;	  /* of the MX, for "hostname" */
+	/* verify, secure: "nexthop", "dot-nexthop", "hostname", "example.com",
+	 * ".example.com". fingerprint: digests in hex with colons. */
+	const char *const *match;
+	size_t match_count;
+	bool wildcard_multi_label; /* tls_wildcard_matches_multiple_labels */
+	const char *session_key;   /* resume sessions of this peer; NULL: no */
+};
+
+/* Handshake on the stream, which is encrypted from then on. `peer` is
+ * "host[address]:port" for messages. When it fails the stream is of no use. */
+MUST_CHECK enum rc tls_connect(TALLOC_CTX *mem, struct tls_client *client,
+			       const struct tls_policy *policy,
+			       struct net_stream *stream, const char *peer,
+			       struct tls **ret_tls, struct fault *fault);
+
+enum tls_trust { TLS_ANONYMOUS, TLS_UNTRUSTED, TLS_TRUSTED, TLS_VERIFIED };
+
+struct tls_facts {
+	enum tls_trust trust;
+	bool resumed;
+	const char *protocol; /* "TLSv1.3" */
+	const char *cipher;   /* "TLS_AES_256_GCM_SHA384" */
+	int cipher_bits, cipher_all_bits;
+	const char *key_exchange; /* "X25519", "ECDHE (P-256)"; NULL: not known */
+	const char *server_signature; /* "RSA-PSS (2048 bits)"; NULL */
+	const char *server_digest;    /* "SHA256"; NULL */
+	const char *client_signature, *client_digest;
+	const char *peer_name;	 /* common name of the certificate, "" */
+	const char *issuer_name; /* "" */
+	const char *fingerprint; /* of the certificate, "" without one */
+	const char *key_fingerprint; /* of its public key */
+	const char *why_untrusted; /* "self-signed certificate"; NULL */
+};
+
+/* Valid after the handshake, as long as the connection. */
+const struct tls_facts *tls_facts(const struct tls *tls);
+/* "Untrusted TLS connection established to HOST[ADDR]:25: TLSv1.3 with cipher
+ * TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 ...".
+ * direction "to" or "from". */
+char *tls_summary(TALLOC_CTX *mem, const struct tls *tls, const char *direction,
+		  const char *peer);
+/* The part of a Received header: "(using TLSv1.3 with cipher ...". One line a
+ * continuation, separated by "\n". */
+char *tls_received_clause(TALLOC_CTX *mem, const struct tls *tls);
