@@ -12,7 +12,7 @@
 
 #include "base/compiler.h"
 
-enum { DATE_MAX_BYTES = 64 };
+enum { DATE_MAX_BYTES = 128 };
 
 /* "Sat, 21 Nov 2026 20:00:16 +0000 (UTC)", RFC 5322 section 3.3. */
 const char *date_rfc5322(char out[DATE_MAX_BYTES], time_t when);

@@ -17,7 +17,7 @@
 
 enum {
 	SMTP_PARAMETERS_MAX = 32, /* on one command */
-	SMTP_XTEXT_MAX_BYTES = 500,
+	SMTP_XTEXT_MAX_BYTES = 2048,
 };
 
 struct smtp_command {
@@ -41,6 +41,7 @@ enum smtp_notify {
 enum smtp_parse_flags {
 	SMTP_STRICT = 1,	/* strict_rfc821_envelopes */
 	SMTP_UTF8_ENABLED = 2,	/* smtputf8_enable: the parameter exists */
+	SMTP_MINUS_OK = 4,	/* allow_min_user */
 };
 
 struct smtp_mail {
