@@ -256,7 +256,7 @@ static enum rc table_open(struct supervisor *sup, struct conf *conf,
 			  struct slot **ret_slots, struct fault *fault)
 {
 	struct master_table *table;
-	struct slot *slots;
+	struct slot *slots = NULL;
 
 	if (master_cf_load(sup, conf, &table, fault) != RC_OK)
 		return fault->rc;
@@ -314,7 +314,7 @@ static void reload(struct supervisor *sup)
 				      .config_directory =
 					      sup->conf->config_directory };
 	struct master_table *table;
-	struct slot *slots;
+	struct slot *slots = NULL;
 	struct fault fault;
 	struct conf *conf;
 
