@@ -33,7 +33,7 @@ void queue_id_next(struct queue_id_source *source, uint64_t now_us,
  * file name. */
 bool queue_id_is_valid(struct span text);
 
-/* Where its file is: "queue/<2 chars>/<id>", the characters being those that
+/* Where its file is below queue/: "<2 chars>/<id>", the characters that
  * change fastest. */
 enum { QUEUE_PATH_MAX_BYTES = 48 };
 void queue_id_path(const char *id, char ret_path[QUEUE_PATH_MAX_BYTES]);
