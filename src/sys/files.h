@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * file - small files read whole, replaced whole, locked, and made durable.
+ * files - small files read whole, replaced whole, locked, and made durable.
  *
  * Errors   RC_NONE it does not exist (or, for locks, somebody has it);
  *          RC_TEMP otherwise. The text names the path.
