@@ -26,7 +26,7 @@ static struct {
 	enum log_sink sink;
 	int fd; /* the syslog socket, or the log file */
 	int facility;
-	char tag[NAME_MAX_BYTES]; /* "postfix/smtpd" */
+	char name[NAME_MAX_BYTES]; /* "postfix" */
 	char program[NAME_MAX_BYTES];
 	char host[NAME_MAX_BYTES];
 } state = { .sink = LOG_TO_STDERR, .fd = -1, .program = "postern" };
@@ -85,7 +85,7 @@ void log_open(const char *syslog_name, const char *program, enum log_sink sink,
 	state.fd = sink == LOG_TO_SYSLOG ? syslog_open() :
 		   sink == LOG_TO_FD	 ? fd :
 					   -1;
-	snprintf(state.tag, sizeof(state.tag), "%s/%s", syslog_name, program);
+	snprintf(state.name, sizeof(state.name), "%s", syslog_name);
 	snprintf(state.program, sizeof(state.program), "%s", program);
 	if (gethostname(state.host, sizeof(state.host)) != 0)
 		snprintf(state.host, sizeof(state.host), "localhost");
@@ -187,8 +187,8 @@ static void line_write(int fd, char *line, size_t len)
 	while (done < 0 && errno == EINTR);
 }
 
-static void log_vline(int severity, const char *label, const char *format,
-		      va_list args)
+static void log_vline_as(const char *program, int severity, const char *label,
+			 const char *format, va_list args)
 {
 	char line[LINE_MAX_BYTES + 2];
 	int saved_errno = errno; /* for %m, and for the caller */
@@ -196,15 +196,15 @@ static void log_vline(int severity, const char *label, const char *format,
 	size_t len;
 
 	if (state.sink == LOG_TO_SYSLOG)
-		head = snprintf(line, LINE_MAX_BYTES, "<%d>%s %s[%d]: %s",
+		head = snprintf(line, LINE_MAX_BYTES, "<%d>%s %s/%s[%d]: %s",
 				state.facility | severity, stamp_now(),
-				state.tag, pid, label);
+				state.name, program, pid, label);
 	else if (state.sink == LOG_TO_FD)
-		head = snprintf(line, LINE_MAX_BYTES, "%s %s %s[%d]: %s",
-				stamp_now(), state.host, state.tag, pid, label);
+		head = snprintf(line, LINE_MAX_BYTES, "%s %s %s/%s[%d]: %s",
+				stamp_now(), state.host, state.name, program,
+				pid, label);
 	else
-		head = snprintf(line, LINE_MAX_BYTES, "%s: %s", state.program,
-				label);
+		head = snprintf(line, LINE_MAX_BYTES, "%s: %s", program, label);
 	errno = saved_errno;
 	vsnprintf(line + head, (size_t)(LINE_MAX_BYTES - head), format, args);
 	len = (size_t)head + strnlen(line + head, (size_t)(LINE_MAX_BYTES - head));
@@ -215,6 +215,30 @@ static void log_vline(int severity, const char *label, const char *format,
 		line_write(state.sink == LOG_TO_FD ? state.fd : STDERR_FILENO,
 			   line, len);
 	errno = saved_errno;
+}
+
+static void log_vline(int severity, const char *label, const char *format,
+		      va_list args)
+{
+	log_vline_as(state.program, severity, label, format, args);
+}
+
+void log_info_as(const char *program, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_vline_as(program, LOG_INFO, "", format, args);
+	va_end(args);
+}
+
+void log_warning_as(const char *program, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_vline_as(program, LOG_WARNING, "warning: ", format, args);
+	va_end(args);
 }
 
 void log_info(const char *format, ...)

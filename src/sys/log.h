@@ -27,6 +27,10 @@ int log_verbose(void);
 void log_info(const char *format, ...) PRINTF(1, 2);
 void log_warning(const char *format, ...) PRINTF(1, 2); /* "warning: " */
 void log_error(const char *format, ...) PRINTF(1, 2);	/* "error: " */
+/* As another program of the same instance: the queue id lines that log readers
+ * look for under "postfix/cleanup". */
+void log_info_as(const char *program, const char *format, ...) PRINTF(2, 3);
+void log_warning_as(const char *program, const char *format, ...) PRINTF(2, 3);
 void log_debug(const char *format, ...) PRINTF(1, 2);	/* with -v only */
 /* "fatal: ", then exit(1). Stages and commands only. */
 NORETURN void log_fatal(const char *format, ...) PRINTF(1, 2);
