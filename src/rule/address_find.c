@@ -110,13 +110,11 @@ static enum rc address_find_keys(struct find *find, struct span address,
 	}
 	if (rc == RC_NONE && (strategy & FIND_AT_DOMAIN) && parts.has_domain &&
 	    parts.domain.len > 0) {
-		stripped = false; /* the user part is not in the key at all */
+		stripped = false;
 		rc = maps_lookup_key(find->maps, find->mem,
 				     join(find->scratch, SPAN_OF(""),
 					  parts.domain),
 				     true, find->ret_value, find->fault);
-		if (rc == RC_OK && base.len > 0)
-			stripped = true;
 	}
 	if (!stripped)
 		*extension = SPAN_OF("");

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rule/cleanup.h"
+
+#include "base/clock.h"
+#include "mail/header.h"
+#include "rule/cleanup_priv.h"
+
+enum {
+	OUT_MAX_BYTES = 1024 * 1024,
+	PENDING_MAX_BYTES = 64 * 1024,
+	PENDING_FLUSH_BYTES = 16 * 1024,
+};
+
+enum rc cleanup_fail(struct cleanup *c, enum rc rc, const struct fault *fault)
+{
+	if (c->rc == RC_OK) {
+		c->rc = rc;
+		c->fault = *fault;
+		c->fault.rc = rc;
+	}
+	return c->rc;
+}
+
+/* The Received: field, with the queue id in its place. */
+static enum rc received_add(struct cleanup *c, const char *text,
+			    struct fault *fault)
+{
+	static const char mark[] = "%QID%";
+	const char *at = strstr(text, mark);
+	struct span rest = span_from(text);
+
+	if (at != NULL) {
+		buf_add(&c->field, span_take(rest, (size_t)(at - text)));
+		buf_add_text(&c->field, c->message->queue_id);
+		rest = span_skip(rest, (size_t)(at - text) + strlen(mark));
+	}
+	if (span_ends(rest, "\r\n"))
+		rest.len -= 2;
+	buf_add(&c->field, rest);
+	if (c->field.full)
+		return fault_set(fault, RC_TEMP, "4.3.0",
+				 "Received: header is too long");
+	buf_add(&c->out, buf_span(&c->field));
+	buf_add_text(&c->out, "\r\n");
+	buf_clear(&c->field);
+	c->hops = 1;
+	return RC_OK;
+}
+
+static void text_take(struct envelope *env, const char **field,
+		      const char *text)
+{
+	if (text != NULL)
+		envelope_set_text(env, field, span_from(text));
+}
+
+static void origin_take(struct cleanup *c, const struct cleanup_origin *origin)
+{
+	const char *filter = c->service->conf->v.content_filter;
+	struct envelope *env = c->env;
+
+	c->flags = origin->flags;
+	c->discard = origin->discard;
+	if (origin->full_name != NULL)
+		c->full_name = mem_strdup(c, origin->full_name);
+	env->arrival_us = origin->arrival_us != 0 ? origin->arrival_us :
+						    clock_wall_us();
+	env->flags = origin->envelope_flags;
+	env->dsn_ret = origin->dsn_ret;
+	if (origin->hold)
+		env->flags |= ENVELOPE_HOLD;
+	if (origin->flags & CLEANUP_SMTPUTF8)
+		env->flags |= ENVELOPE_SMTPUTF8;
+	if (origin->flags & CLEANUP_INTERNAL)
+		env->flags |= ENVELOPE_INTERNAL;
+	if ((origin->flags & CLEANUP_FILTER) && filter[0] != '\0')
+		text_take(env, &env->filter, filter);
+	text_take(env, &env->client_name, origin->client_name);
+	text_take(env, &env->client_address, origin->client_address);
+	text_take(env, &env->client_port, origin->client_port);
+	text_take(env, &env->client_proto, origin->client_proto);
+	text_take(env, &env->client_helo, origin->client_helo);
+	text_take(env, &env->sasl_method, origin->sasl_method);
+	text_take(env, &env->sasl_username, origin->sasl_username);
+	text_take(env, &env->sasl_sender, origin->sasl_sender);
+	text_take(env, &env->dsn_envid, origin->dsn_envid);
+	text_take(env, &env->log_ident, origin->log_ident);
+	text_take(env, &env->verp, origin->verp);
+	text_take(env, &env->filter, origin->filter);
+	text_take(env, &env->redirect, origin->redirect);
+}
+
+static int cleanup_done(struct cleanup *c)
+{
+	cleanup_duplicates_done(c);
+	return 0;
+}
+
+enum rc cleanup_begin(TALLOC_CTX *mem, struct cleanup_service *service,
+		      const struct cleanup_origin *origin,
+		      struct cleanup **ret_cleanup, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct cleanup *c = mem_new(tmp, struct cleanup);
+	enum rc rc;
+
+	talloc_set_destructor(c, cleanup_done);
+	c->service = service;
+	c->env = envelope_new(c);
+	buf_init(&c->field, c, (size_t)service->conf->v.header_size_limit);
+	buf_init(&c->out, c, OUT_MAX_BYTES +
+				     (size_t)service->conf->v.header_size_limit *
+					     4);
+	buf_init(&c->pending, c, PENDING_MAX_BYTES);
+	origin_take(c, origin);
+	rc = intake_begin(c, service->intake, &c->message, fault);
+	if (rc == RC_OK && origin->received != NULL)
+		rc = received_add(c, origin->received, fault);
+	if (rc != RC_OK)
+		return rc;
+	*ret_cleanup = talloc_steal(mem, c);
+	return RC_OK;
+}
+
+const char *cleanup_queue_id(const struct cleanup *c)
+{
+	return c->message->queue_id;
+}
+
+static enum rc size_check(struct cleanup *c, size_t more)
+{
+	long limit = c->service->conf->v.message_size_limit;
+	struct fault fault;
+
+	if (limit <= 0 ||
+	    c->message->content_bytes + c->out.len + c->pending.len + more <=
+		    (uint64_t)limit)
+		return c->rc;
+	fault_set(&fault, RC_PERM, "5.3.4", "Error: message file too big");
+	return cleanup_fail(c, RC_PERM, &fault);
+}
+
+static enum rc pending_flush(struct cleanup *c)
+{
+	struct fault fault;
+	enum rc rc;
+
+	if (c->pending.len == 0 || c->rc != RC_OK)
+		return c->rc;
+	rc = intake_body(c->message, buf_span(&c->pending), &fault);
+	buf_clear(&c->pending);
+	return rc == RC_OK ? RC_OK : cleanup_fail(c, rc, &fault);
+}
+
+static void pending_add(struct cleanup *c, struct span text)
+{
+	struct fault fault;
+	enum rc rc;
+
+	if (c->pending.len + text.len > PENDING_FLUSH_BYTES)
+		pending_flush(c);
+	if (text.len <= PENDING_FLUSH_BYTES) {
+		buf_add(&c->pending, text);
+		return;
+	}
+	rc = intake_body(c->message, text, &fault);
+	if (rc != RC_OK)
+		cleanup_fail(c, rc, &fault);
+}
+
+/* A CR or LF inside a line is a blank (cleanup_replace_stray_cr_lf). */
+static struct span stray_replace(struct cleanup *c, TALLOC_CTX **scratch,
+				 struct span line)
+{
+	char *copy;
+
+	if (!c->service->conf->v.cleanup_replace_stray_cr_lf ||
+	    (span_find(line, '\r') < 0 && span_find(line, '\n') < 0))
+		return line;
+	if (*scratch == NULL)
+		*scratch = talloc_new(NULL);
+	copy = mem_span_dup(*scratch, line);
+	for (size_t i = 0; i < line.len; i++)
+		if (copy[i] == '\r' || copy[i] == '\n')
+			copy[i] = ' ';
+	return (struct span){ copy, line.len };
+}
+
+static bool body_is_checked(const struct cleanup *c)
+{
+	return c->service->has_body_checks && (c->flags & CLEANUP_FILTER) &&
+	       c->body_checked <
+		       (uint64_t)c->service->conf->v.body_checks_size_limit;
+}
+
+static void body_line(struct cleanup *c, struct span line, bool partial)
+{
+	SCRATCH TALLOC_CTX *scratch = NULL;
+	bool continues = c->line_open;
+	struct span answer;
+
+	line = stray_replace(c, &scratch, line);
+	c->line_open = partial;
+	if (!continues && line.len > 0 && body_is_checked(c)) {
+		if (scratch == NULL)
+			scratch = talloc_new(NULL);
+		c->body_checked += line.len;
+		switch (cleanup_check(c, CHECK_BODY, line, scratch, &answer)) {
+		case CHECK_PASS:
+			break;
+		case CHECK_REPLACE:
+			line = answer;
+			break;
+		case CHECK_PREPEND:
+			pending_add(c, answer);
+			pending_add(c, SPAN_OF("\r\n"));
+			break;
+		case CHECK_DROP:
+		case CHECK_STOP:
+			return;
+		}
+	}
+	pending_add(c, line);
+	if (!partial)
+		pending_add(c, SPAN_OF("\r\n"));
+}
+
+/* What fits of a field; header_size_limit cuts the rest off. */
+static void field_add(struct cleanup *c, struct span text)
+{
+	if (c->field_cut)
+		return;
+	if (text.len > c->field.max - c->field.len) {
+		text.len = c->field.max - c->field.len;
+		c->field_cut = true;
+	}
+	buf_add(&c->field, text);
+}
+
+static void body_begin(struct cleanup *c)
+{
+	cleanup_header_end(c);
+	c->in_body = true;
+	c->line_open = false;
+	pending_add(c, SPAN_OF("\r\n"));
+}
+
+/* A line where a field may begin. */
+static void header_line(struct cleanup *c, struct span line, bool partial)
+{
+	c->line_open = partial;
+	if (line.len == 0 && !partial) {
+		body_begin(c);
+		return;
+	}
+	if (header_is_continuation(line) && c->any_field) {
+		if (c->field.len + 2 < c->field.max)
+			field_add(c, SPAN_OF("\r\n"));
+		field_add(c, line);
+		return;
+	}
+	if (c->field.len > 0)
+		cleanup_field(c);
+	c->field_cut = false;
+	if (header_name_len(line, NULL) > 0) {
+		c->any_field = true;
+		field_add(c, line);
+	} else if (span_starts(line, "From ") || span_starts(line, ">From ")) {
+		/* of a mailbox file */
+		c->any_field = true;
+		field_add(c, SPAN_OF("X-Mailbox-Line: "));
+		field_add(c, line);
+	} else {
+		body_begin(c);
+		body_line(c, line, partial);
+	}
+}
+
+enum rc cleanup_line(struct cleanup *c, struct span line, bool partial)
+{
+	SCRATCH TALLOC_CTX *scratch = NULL;
+
+	if (size_check(c, line.len) != RC_OK)
+		return c->rc;
+	if (c->in_body) {
+		body_line(c, line, partial);
+		return c->rc;
+	}
+	line = stray_replace(c, &scratch, line);
+	if (c->line_open) {
+		field_add(c, line);
+		c->line_open = partial;
+		return c->rc;
+	}
+	header_line(c, line, partial);
+	return c->rc;
+}
+
+bool cleanup_in_body(const struct cleanup *c)
+{
+	return c->in_body && !c->line_open && !body_is_checked(c);
+}
+
+/* Is there a CR or LF that is no CRLF? */
+static bool has_stray(struct span text)
+{
+	const char *p = text.ptr, *end = text.ptr + text.len;
+
+	while (p < end) {
+		const char *cr = memchr(p, '\r', (size_t)(end - p));
+		const char *stop = cr == NULL ? end : cr;
+
+		if (memchr(p, '\n', (size_t)(stop - p)) != NULL)
+			return true;
+		if (cr == NULL)
+			return false;
+		if (cr + 1 == end || cr[1] != '\n')
+			return true;
+		p = cr + 2;
+	}
+	return false;
+}
+
+/* Line by line: each ends at CRLF, what is left of CR and LF is stray. */
+static enum rc body_by_lines(struct cleanup *c, struct span text)
+{
+	while (text.len > 0) {
+		const char *end = memmem(text.ptr, text.len, "\r\n", 2);
+		size_t len = end == NULL ? text.len :
+					   (size_t)(end - text.ptr);
+
+		cleanup_line(c, span_take(text, len), end == NULL);
+		text = span_skip(text, len + 2);
+	}
+	return c->rc;
+}
+
+enum rc cleanup_body(struct cleanup *c, struct span crlf_lines)
+{
+	struct fault fault;
+	enum rc rc;
+
+	if (!cleanup_in_body(c) ||
+	    (c->service->conf->v.cleanup_replace_stray_cr_lf &&
+	     has_stray(crlf_lines)))
+		return body_by_lines(c, crlf_lines);
+	if (size_check(c, crlf_lines.len) != RC_OK ||
+	    pending_flush(c) != RC_OK)
+		return c->rc;
+	rc = intake_body(c->message, crlf_lines, &fault);
+	return rc == RC_OK ? RC_OK : cleanup_fail(c, rc, &fault);
+}
+
+enum rc cleanup_finish(struct cleanup *c, bool *ret_discarded,
+		       struct fault *fault)
+{
+	struct fault none;
+
+	if (c->rc == RC_OK && !c->in_body)
+		body_begin(c);
+	if (c->rc == RC_OK && c->line_open)
+		pending_add(c, SPAN_OF("\r\n"));
+	pending_flush(c);
+	if (c->rc == RC_OK && !c->discard)
+		cleanup_recipients_end(c);
+	if (c->rc == RC_OK && !c->discard && c->env->recipient_count == 0) {
+		fault_set(&none, RC_PERM, "5.5.1",
+			  "Error: no valid recipients specified");
+		cleanup_fail(c, RC_PERM, &none);
+	}
+	if (c->rc != RC_OK) {
+		if (fault != NULL)
+			*fault = c->fault;
+		return c->rc;
+	}
+	*ret_discarded = c->discard;
+	if (c->discard)
+		return RC_OK;
+	if (c->env->sender == NULL)
+		c->env->sender = mem_strdup(c->env, "");
+	return intake_commit(c->message, c->env, fault);
+}
