@@ -78,6 +78,22 @@ enum rc queue_dirs_open(TALLOC_CTX *mem, const char *directory, bool may_make,
 	return RC_OK;
 }
 
+int queue_hash_dir_make(const struct queue_dirs *dirs, const char *path)
+{
+	char name[3] = { path[0], path[1], '\0' };
+	int fd;
+
+	if (mkdirat(dirs->queue, name, JOURNAL_DIR_MODE) < 0 &&
+	    errno != EEXIST)
+		return -1;
+	fd = openat(dirs->queue, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	queue_file_adopt(dirs->journal, fd);
+	close(fd);
+	return fsync(dirs->queue);
+}
+
 int queue_lock_take(int dir, const char *name)
 {
 	int fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,

@@ -52,6 +52,8 @@ MUST_CHECK enum rc queue_dirs_open(TALLOC_CTX *mem, const char *directory,
 				   struct fault *fault);
 /* A file that root made belongs to the owner of the directory. */
 void queue_file_adopt(int dir, int fd);
+/* The directory of queue/<path> is there and durable; -1 and errno. */
+int queue_hash_dir_make(const struct queue_dirs *dirs, const char *path);
 /* Opens a lock file and takes its lock at once; -1 and errno otherwise. */
 int queue_lock_take(int dir, const char *name);
 
