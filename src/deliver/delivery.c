@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "deliver/delivery.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "mail/address.h"
+#include "sys/log.h"
+
+enum { REASON_MAX_BYTES = 1000, DELAY_MAX_BYTES = 24 };
+
+enum rc delivery_open(const struct conf *conf, struct delivery_request *request,
+		      struct delivery **ret_delivery, struct fault *fault)
+{
+	struct delivery *d = mem_new(NULL, struct delivery);
+
+	d->conf = conf;
+	d->request = talloc_steal(d, request);
+	d->handoff_us = clock_wall_us();
+	d->open_count = request->recipient_count;
+	d->statuses = mem_array(d, struct delivery_status,
+				request->recipient_count + 1);
+	d->settled = mem_array(d, uint8_t, request->recipient_count + 1);
+	*ret_delivery = d;
+	if (image_open(d, request->fd, request->image_offset, false, &d->image,
+		       fault) != RC_OK)
+		return fault_add(fault, "queue file of %s", request->queue_id);
+	return RC_OK;
+}
+
+bool delivery_is_open(const struct delivery *d, size_t recipient)
+{
+	return d->settled[recipient] == DELIVERY_OPEN;
+}
+
+void delivery_delay_format(char *into, size_t size, int64_t delay_us,
+			   int digits)
+{
+	int64_t unit = 1000000;
+	size_t len;
+	int shown = 0;
+
+	delay_us = MAX_OF(delay_us, (int64_t)0);
+	while (shown < digits && delay_us < unit * 10) {
+		unit /= 10;
+		shown++;
+	}
+	delay_us = (delay_us + unit / 2) / unit * unit;
+	snprintf(into, size, "%" PRId64 ".%06" PRId64, delay_us / 1000000,
+		 delay_us % 1000000);
+	len = strlen(into);
+	while (into[len - 1] == '0')
+		len--;
+	if (into[len - 1] == '.')
+		len--;
+	into[len] = '\0';
+}
+
+static void delays_format(struct buf *line, const struct delivery *d)
+{
+	const int digits = d->conf->v.delay_logging_resolution_limit;
+	const struct envelope *env = d->request->env;
+	const int64_t now = (int64_t)clock_wall_us();
+	const int64_t start = (int64_t)(d->connected_us ? d->connected_us :
+							  d->handoff_us);
+	const int64_t arrival = (int64_t)env->arrival_us;
+	const int64_t active = (int64_t)d->request->active_us;
+	const int64_t handoff = (int64_t)d->handoff_us;
+	const int64_t delays[] = {
+		now - arrival, active - arrival, handoff - active,
+		start - handoff, now - start,
+	};
+	static const char *const before[] = { "delay=", ", delays=", "/", "/",
+					      "/" };
+
+	for (size_t i = 0; i < ARRAY_LEN(delays); i++) {
+		char text[DELAY_MAX_BYTES];
+
+		delivery_delay_format(text, sizeof(text), delays[i], digits);
+		buf_addf(line, "%s%s", before[i], text);
+	}
+}
+
+static const char *status_word(const struct delivery *d,
+			       const struct outcome *out)
+{
+	switch (out->action) {
+	case DELIVERY_SENT:
+		return "sent";
+	case DELIVERY_DEFERRED:
+		return "deferred";
+	default:
+		return d->conf->v.soft_bounce ? "SOFTBOUNCE" : "bounced";
+	}
+}
+
+/* info_log_address_format */
+static const char *address_shown(TALLOC_CTX *mem, const struct conf *conf,
+				 const char *address)
+{
+	return strcmp(conf->v.info_log_address_format, "internal") == 0 ?
+		       address :
+		       address_quote(mem, span_from(address));
+}
+
+static void outcome_log(const struct delivery *d, const struct recipient *to,
+			const struct outcome *out)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct buf line;
+
+	buf_init(&line, tmp, 16384);
+	buf_addf(&line, "%s: to=<%s>, ", d->request->queue_id,
+		 address_shown(tmp, d->conf, to->address));
+	if (to->original != NULL && *to->original != '\0' &&
+	    !span_is_nocase(span_from(to->original), to->address))
+		buf_addf(&line, "orig_to=<%s>, ",
+			 address_shown(tmp, d->conf, to->original));
+	buf_addf(&line, "relay=%s, ", out->relay != NULL ? out->relay : "none");
+	if (out->conn_use > 1)
+		buf_addf(&line, "conn_use=%d, ", out->conn_use);
+	delays_format(&line, d);
+	if (out->tls != NULL)
+		buf_addf(&line, ", tls=%s", out->tls);
+	buf_addf(&line, ", dsn=%s, status=%s (%s)", out->dsn,
+		 status_word(d, out), out->text);
+	log_info("%s", buf_text(&line));
+}
+
+/* "N.N.N text" to another "N.N.N text" that is as good or as bad. */
+static void outcome_filter(struct delivery *d, struct outcome *out)
+{
+	struct span found, dsn, key;
+	struct fault fault;
+	enum rc rc;
+
+	if (d->status_filter == NULL || maps_is_empty(d->status_filter))
+		return;
+	key = span_from(mem_printf(d, "%s %s", out->dsn, out->text));
+	rc = maps_lookup(d->status_filter, d, key, &found, &fault);
+	if (rc == RC_NONE)
+		return;
+	if (rc != RC_OK) {
+		log_warning("delivery status filter: %s", fault.text);
+		return;
+	}
+	if (!span_token(&found, " \t", &dsn) || dsn.len < 5 ||
+	    dsn.len >= DSN_MAX_BYTES ||
+	    (dsn.ptr[0] == '2') != (out->action == DELIVERY_SENT) ||
+	    strchr("245", dsn.ptr[0]) == NULL) {
+		log_warning("delivery status filter: unusable result for \"%.*s\"",
+			    SPAN_FMT(key));
+		return;
+	}
+	out->dsn = mem_span_dup(d, dsn);
+	out->text = mem_span_dup(d, span_trim(found));
+	if (out->action != DELIVERY_SENT)
+		out->action = dsn.ptr[0] == '5' ? DELIVERY_BOUNCED :
+						  DELIVERY_DEFERRED;
+}
+
+/* The class digit follows what is done; a 5.x.x that waits is a 4.x.x. */
+static void status_dsn(struct delivery_status *status, const char *dsn)
+{
+	static const char class_digit[] = {
+		[DELIVERY_SENT] = '2',
+		[DELIVERY_DEFERRED] = '4',
+		[DELIVERY_BOUNCED] = '5',
+	};
+
+	snprintf(status->dsn, sizeof(status->dsn), "%s",
+		 dsn == NULL || strlen(dsn) < 5 ? "5.0.0" : dsn);
+	status->dsn[0] = class_digit[status->action];
+}
+
+void delivery_settle(struct delivery *d, size_t recipient,
+		     const struct outcome *outcome)
+{
+	static const char *const dsn_action[] = { "delivered", "delayed",
+						  "failed" };
+	struct delivery_status *status = &d->statuses[recipient];
+	struct outcome out = *outcome;
+
+	assert(d->settled[recipient] == DELIVERY_OPEN);
+	outcome_filter(d, &out);
+	status->recipient = d->request->recipient_index[recipient];
+	status->action = out.action;
+	if (out.action == DELIVERY_BOUNCED && d->conf->v.soft_bounce)
+		status->action = DELIVERY_DEFERRED;
+	status_dsn(status, out.dsn);
+	out.dsn = status->dsn;
+	status->reason = mem_span_dup(
+		d, span_take(span_from(out.text), REASON_MAX_BYTES));
+	status->dsn_action = out.dsn_action != NULL ? out.dsn_action :
+						      dsn_action[status->action];
+	if (out.remote_mta != NULL)
+		status->remote_mta = mem_strdup(d, out.remote_mta);
+	status->diag_type = out.diag_type != NULL ? out.diag_type :
+						    "X-Postfix";
+	status->diag_text = out.diag_text != NULL ?
+				    mem_span_dup(d, span_take(span_from(out.diag_text),
+							      REASON_MAX_BYTES)) :
+				    status->reason;
+	d->settled[recipient] = DELIVERY_SETTLED;
+	d->open_count--;
+	outcome_log(d, &d->request->recipients[recipient], &out);
+}
+
+void delivery_settle_open(struct delivery *d, const struct outcome *outcome)
+{
+	for (size_t i = 0; i < d->request->recipient_count; i++)
+		if (delivery_is_open(d, i))
+			delivery_settle(d, i, outcome);
+}
+
+void delivery_settle_fault(struct delivery *d, size_t recipient,
+			   const struct fault *fault, const char *relay)
+{
+	const struct outcome out = {
+		.action = fault->rc == RC_PERM ? DELIVERY_BOUNCED :
+						 DELIVERY_DEFERRED,
+		.dsn = fault->dsn,
+		.text = fault->text,
+		.relay = relay,
+	};
+
+	delivery_settle(d, recipient, &out);
+}
+
+void delivery_report(struct delivery *d, bool done)
+{
+	if (d->report != NULL)
+		d->report(d->report_arg, d, done);
+	for (size_t i = 0; i < d->request->recipient_count; i++)
+		if (d->settled[i] == DELIVERY_SETTLED)
+			d->settled[i] = DELIVERY_REPORTED;
+}
