@@ -120,4 +120,4 @@ int workers_drained_fd(const struct workers *workers);
 bool workers_wait_drained(struct workers *workers, int timeout_ms);
 
 size_t workers_session_count(const struct workers *workers);
-int workers_thread_count(const struct workers *workers);
+int workers_thread_count(struct workers *workers);
