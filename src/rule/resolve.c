@@ -14,13 +14,10 @@ static enum rc bad_syntax(TALLOC_CTX *mem, struct span address,
 
 	route->transport = mem_strdup(route, "error");
 	route->recipient = mem_span_dup(route, address);
-	route->nexthop = mem_printf(route,
-				    "5.1.3 bad address syntax: \"%.*s\"",
-				    SPAN_FMT(address));
+	route->nexthop = mem_strdup(route, "5.1.3 bad address syntax");
 	route->class = CLASS_DEFAULT;
 	*ret_route = route;
-	return fault_set(fault, RC_PERM, "5.1.3", "bad address syntax: \"%.*s\"",
-			 SPAN_FMT(address));
+	return fault_set(fault, RC_PERM, "5.1.3", "bad address syntax");
 }
 
 enum rc resolve_is_local(struct resolver *resolver, struct span domain,
