@@ -114,7 +114,8 @@ class Mta:
             "daemon_directory": daemons, "command_directory": commands,
             "mail_spool_directory": self.mail, "alias_maps": "", "alias_database": "",
             "maillog_file": self.log.path, "maillog_file_prefixes": self.dir,
-            "smtp_tls_security_level": "", "import_environment": "ASAN_OPTIONS UBSAN_OPTIONS TZ",
+            "smtp_tls_security_level": "", "import_environment": "MAIL_CONFIG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME "
+                                  "ASAN_OPTIONS UBSAN_OPTIONS",
         }
 
     def write_main(self, text):
@@ -138,8 +139,13 @@ class Mta:
         argv = [self.program(name), *map(str, args)]
         if user:
             argv = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", *argv]
-        result = subprocess.run(argv, input=stdin, text=not isinstance(stdin, bytes), capture_output=True,
-                                env=self.environment(), timeout=60)
+        # Files, not pipes: a daemon that keeps a pipe open would keep us waiting.
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            result = subprocess.run(argv, input=stdin, text=not isinstance(stdin, bytes), stdout=out,
+                                    stderr=err, env=self.environment(), timeout=60)
+            for name, file in (("stdout", out), ("stderr", err)):
+                file.seek(0)
+                setattr(result, name, file.read())
         if check and result.returncode != 0:
             raise AssertionError(f"{argv}: exit {result.returncode}: {result.stderr}{result.stdout}")
         return result
