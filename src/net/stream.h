@@ -30,7 +30,8 @@ enum net_trouble {
 
 struct net_stream *net_stream_new(TALLOC_CTX *mem, int fd);
 int net_stream_fd(const struct net_stream *stream);
-/* The most that one call may take; also the socket's own time-outs. */
+/* The most that reading one line may take in all, and that a write may go on
+ * without the peer taking any of it. */
 void net_stream_set_timeout(struct net_stream *stream, int timeout_ms);
 enum net_trouble net_stream_trouble(const struct net_stream *stream);
 /* True when the connection has been closed, or has bytes to read, which an
