@@ -227,6 +227,7 @@ bool net_address_is_any(const struct net_address *address)
 
 bool net_address_eq(const struct net_address *a, const struct net_address *b)
 {
+	const uint8_t *a_bytes, *b_bytes;
 	size_t size;
 
 	if (a->sa.sa_family != b->sa.sa_family)
@@ -236,8 +237,9 @@ bool net_address_eq(const struct net_address *a, const struct net_address *b)
 	if (a->sa.sa_family == AF_INET6 &&
 	    a->in6.sin6_scope_id != b->in6.sin6_scope_id)
 		return false;
-	return memcmp(address_bytes(a, &size), address_bytes(b, &size),
-		      size) == 0;
+	a_bytes = address_bytes(a, &size);
+	b_bytes = address_bytes(b, &size);
+	return memcmp(a_bytes, b_bytes, size) == 0;
 }
 
 static void bits_clear(uint8_t *bytes, size_t size, unsigned from)
@@ -282,6 +284,7 @@ enum rc net_network_parse(struct span text, struct net_network *ret_network,
 	struct net_address address;
 	struct net_network network;
 	struct span rest = text, host = SPAN("");
+	const uint8_t *bytes;
 	uint64_t prefix;
 	size_t size;
 	bool bracket;
@@ -299,7 +302,8 @@ enum rc net_network_parse(struct span text, struct net_network *ret_network,
 	if (rest.ptr != NULL && !span_to_u64(rest, size * 8, &prefix))
 		return network_bad(text, "bad prefix length", fault);
 	network = net_network_of(&address, (unsigned)prefix);
-	if (memcmp(network.bytes, address_bytes(&address, &size), size) != 0)
+	bytes = address_bytes(&address, &size);
+	if (memcmp(network.bytes, bytes, size) != 0)
 		return network_bad(text, "host bits are not zero", fault);
 	*ret_network = network;
 	return RC_OK;
