@@ -190,7 +190,10 @@ class TimingSink:
         sock.sendall(b"220 sink ESMTP\r\n")
         data = b""
         while True:
-            got = sock.recv(65536)
+            try:
+                got = sock.recv(65536)
+            except ConnectionResetError:
+                return
             if not got:
                 return
             data += got
