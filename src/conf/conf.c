@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/conf.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "conf/conf_priv.h"
+#include "conf/lines.h"
+#include "conf/main_cf.h"
+#include "conf/value.h"
+
+/* Set by the program, not by main.cf. */
+static const char *const read_only[] = { "process_id", "process_name",
+					 "service_name" };
+
+static bool is_read_only(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(read_only); i++) {
+		if (strcmp(read_only[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void load_main(struct conf_priv *priv, const struct main_cf *main_cf)
+{
+	if (main_cf->orphan_line > 0)
+		conf_note(priv,
+			  "%s, line %d: ignored: the first line begins with a "
+			  "blank and continues nothing",
+			  priv->main_path, main_cf->orphan_line);
+	for (size_t i = 0; i < main_cf->count; i++) {
+		const struct main_cf_line *line = &main_cf->lines[i];
+		struct conf_entry *entry =
+			conf_table_put(priv, span_from(line->name));
+
+		if (is_read_only(line->name)) {
+			conf_note(priv, "%s, line %d: %s cannot be set",
+				  priv->main_path, line->line, line->name);
+			continue;
+		}
+		if (entry->text != NULL)
+			conf_note(priv,
+				  "%s, line %d: overriding earlier entry: "
+				  "%s=%s",
+				  priv->main_path, line->line, entry->name,
+				  entry->text);
+		entry->text = line->value;
+		entry->line = line->line;
+	}
+}
+
+static enum rc load_overrides(struct conf_priv *priv,
+			      const struct conf_source *source,
+			      struct fault *fault)
+{
+	for (size_t i = 0; i < source->override_count; i++) {
+		const char *text = source->overrides[i];
+		struct conf_entry *entry;
+		struct span name, value;
+
+		if (main_cf_split(span_from(text), &name, &value, fault) !=
+		    RC_OK)
+			return fault_add(fault, "-o %s", text);
+		entry = conf_table_put(priv, name);
+		entry->text = mem_span_dup(priv, value);
+		entry->is_override = true;
+		entry->line = 0;
+	}
+	return RC_OK;
+}
+
+static enum rc fill_text(const struct conf_entry *entry, const char **field,
+			 struct fault *fault)
+{
+	const struct param_def *def = entry->def;
+
+	*field = entry->value;
+	if (def->type == PARAM_RAW && !(entry->text == NULL))
+		*field = entry->text;
+	else if (def->type == PARAM_RAW)
+		*field = def->preset;
+	if (entry->text == NULL)
+		return RC_OK;
+	if (def->min == 1 && **field == '\0')
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "the value may not be empty");
+	return value_check_range((long)strlen(*field), def->min, def->max,
+				 "length", fault);
+}
+
+static enum rc fill_time(struct conf_priv *priv, const struct conf_entry *entry,
+			 int *field, struct fault *fault)
+{
+	const struct param_def *def = entry->def;
+	const struct expand expand = { conf_value_loading, priv };
+	const char *preset = def->preset;
+	struct buf out;
+	enum rc rc = RC_OK;
+
+	buf_init(&out, priv, EXPAND_MAX_BYTES);
+	if (strchr(preset, '$') != NULL) {
+		rc = expand_text(&expand, span_from(preset), 0, &out, fault);
+		preset = buf_text(&out);
+	}
+	if (rc == RC_OK)
+		rc = conf_parse_time(span_trim(span_from(entry->value)),
+				     value_time_unit(preset), field, fault);
+	if (rc == RC_OK)
+		rc = value_check_range(*field, def->min, def->max, "time",
+				       fault);
+	buf_done(&out);
+	return rc;
+}
+
+static enum rc fill_number(const struct conf_entry *entry, void *field,
+			   struct fault *fault)
+{
+	const struct param_def *def = entry->def;
+	long value;
+
+	if (value_parse_long(span_trim(span_from(entry->value)), &value,
+			     fault) != RC_OK ||
+	    value_check_range(value, def->min, def->max, "number", fault) !=
+		    RC_OK)
+		return RC_CONF;
+	if (def->type == PARAM_LONG) {
+		*(long *)field = value;
+		return RC_OK;
+	}
+	if (value < INT_MIN || value > INT_MAX)
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "number %ld is too large: the maximum is %d",
+				 value, INT_MAX);
+	*(int *)field = (int)value;
+	return RC_OK;
+}
+
+static enum rc fill_field(struct conf_priv *priv,
+			  const struct conf_entry *entry, struct fault *fault)
+{
+	void *field = (char *)&priv->conf->v + entry->def->offset;
+
+	switch (entry->def->type) {
+	case PARAM_STRING:
+	case PARAM_RAW:
+		return fill_text(entry, field, fault);
+	case PARAM_BOOL:
+		return value_parse_bool(span_trim(span_from(entry->value)),
+					field, fault);
+	case PARAM_INT:
+	case PARAM_LONG:
+		return fill_number(entry, field, fault);
+	case PARAM_TIME:
+		return fill_time(priv, entry, field, fault);
+	}
+	return RC_OK;
+}
+
+static enum rc fill_values(struct conf_priv *priv, struct fault *fault)
+{
+	for (size_t i = 0; i < priv->count; i++) {
+		struct conf_entry *entry = &priv->entries[i];
+
+		if (entry->def == NULL) {
+			struct fault own;
+
+			/* Harmless until something uses it. */
+			if (conf_evaluate(priv, entry, 0, &own) != RC_OK) {
+				entry->state = ENTRY_BROKEN;
+				conf_note(priv, "%s", own.text);
+			}
+			continue;
+		}
+		if (conf_evaluate(priv, entry, 0, fault) != RC_OK)
+			return RC_CONF;
+		if (fill_field(priv, entry, fault) != RC_OK)
+			return conf_fault_at(priv, entry, fault);
+	}
+	return RC_OK;
+}
+
+static enum rc set_directory(struct conf *conf,
+			     const struct conf_source *source,
+			     struct fault *fault)
+{
+	const char *dir = source->config_directory;
+	struct conf_entry *entry;
+	char *cwd;
+
+	if (dir == NULL)
+		dir = getenv("MAIL_CONFIG");
+	if (dir == NULL || *dir == '\0')
+		dir = PATH_CONFIG;
+	if (*dir == '/') {
+		conf->config_directory = mem_strdup(conf->priv, dir);
+	} else {
+		cwd = getcwd(NULL, 0);
+		if (cwd == NULL)
+			return fault_set(fault, RC_CONF, "4.3.5",
+					 "working directory: %m");
+		conf->config_directory =
+			strcmp(dir, ".") == 0 ?
+				mem_strdup(conf->priv, cwd) :
+				mem_printf(conf->priv, "%s/%s", cwd, dir);
+		free(cwd);
+	}
+	conf->priv->main_path =
+		mem_printf(conf->priv, "%s/main.cf", conf->config_directory);
+	entry = conf_table_find(conf->priv, SPAN_OF("config_directory"));
+	entry->text = conf->config_directory;
+	return RC_OK;
+}
+
+static enum rc load(struct conf *conf, const struct conf_source *source,
+		    struct fault *fault)
+{
+	struct conf_priv *priv = conf->priv;
+	struct conf_entry *entry;
+	struct main_cf *main_cf;
+	struct span text;
+
+	if (set_directory(conf, source, fault) != RC_OK ||
+	    lines_read_file(priv, priv->main_path, &text, fault) != RC_OK ||
+	    main_cf_parse(priv, text, priv->main_path, &main_cf, fault) !=
+		    RC_OK)
+		return RC_CONF;
+	load_main(priv, main_cf);
+	entry = conf_table_find(priv, SPAN_OF("config_directory"));
+	entry->text = conf->config_directory; /* where it was found */
+	if (load_overrides(priv, source, fault) != RC_OK ||
+	    fill_values(priv, fault) != RC_OK)
+		return RC_CONF;
+	return conf_host_check(conf, fault);
+}
+
+enum rc conf_load(const struct conf_source *source, struct conf **ret_conf,
+		  struct fault *fault)
+{
+	struct conf *conf = mem_new(NULL, struct conf);
+	struct conf_priv *priv = mem_new(conf, struct conf_priv);
+	struct fault own;
+
+	conf->priv = priv;
+	priv->conf = conf;
+	atomic_init(&priv->refs, 1);
+	priv->process_name = mem_strdup(
+		priv, source->process_name == NULL ? "" : source->process_name);
+	priv->service_name = mem_strdup(
+		priv, source->service_name == NULL ? "" : source->service_name);
+	conf_table_init(priv);
+	if (load(conf, source, fault == NULL ? &own : fault) != RC_OK) {
+		talloc_free(conf);
+		return RC_CONF;
+	}
+	*ret_conf = conf;
+	return RC_OK;
+}
+
+struct conf *conf_ref(struct conf *conf)
+{
+	atomic_fetch_add(&conf->priv->refs, 1);
+	return conf;
+}
+
+void conf_unref(struct conf *conf)
+{
+	if (conf != NULL && atomic_fetch_sub(&conf->priv->refs, 1) == 1)
+		talloc_free(conf);
+}
