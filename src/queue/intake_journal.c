@@ -142,8 +142,7 @@ static struct batch *batch_join(struct journal *journal,
 		if (!batch_add_news(batch, record))
 			batch->any_cancelled = true; /* qmgr looks itself */
 	}
-	batch_add(batch, record->place.in_file ? segment->end :
-						 record->place.offset);
+	batch_add(batch, segment->end);
 	return batch;
 }
 
@@ -407,6 +406,21 @@ static enum rc record_write(struct journal *journal, struct segment *segment,
 	return RC_TEMP;
 }
 
+static void place_fill(struct place *place, const struct segment *segment,
+		       uint64_t size)
+{
+	memcpy(place->writer, segment->head.writer, sizeof(place->writer));
+	place->segment = segment->head.number;
+	if (place->in_file) {
+		place->record_generation = segment->head.generation;
+		place->record_offset = segment->end;
+	} else {
+		place->generation = segment->head.generation;
+		place->offset = segment->end;
+		place->length = size;
+	}
+}
+
 static enum rc append(struct journal *journal, struct record *record,
 		      const struct timespec *deadline, struct batch **ret_batch,
 		      size_t *ret_index, struct fault *fault)
@@ -422,14 +436,7 @@ static enum rc append(struct journal *journal, struct record *record,
 	rc = record_write(journal, segment, record, size, fault);
 	if (rc != RC_OK)
 		return rc;
-	if (!record->place.in_file) {
-		snprintf(record->place.writer, sizeof(record->place.writer),
-			 "%s", journal->writer);
-		record->place.segment = segment->head.number;
-		record->place.generation = segment->head.generation;
-		record->place.offset = segment->end;
-		record->place.length = size;
-	}
+	place_fill(&record->place, segment, size);
 	*ret_batch = batch_join(journal, segment, record);
 	*ret_index = (*ret_batch)->count - 1;
 	segment->end += size;

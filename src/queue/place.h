@@ -17,4 +17,7 @@ struct place {
 			      * or of the file */
 	uint64_t offset;     /* of the image, bytes */
 	uint64_t length;     /* of the whole image, bytes */
+	/* A file the intake made: the record that refers to it is in journal/
+	 * <writer>.<segment> with this generation and offset; 0 otherwise. */
+	uint64_t record_generation, record_offset;
 };

@@ -77,6 +77,10 @@ MUST_CHECK enum rc store_record(struct store *store, const struct place *place,
 				const char *queue_id,
 				const struct delivery_status *statuses,
 				size_t count, struct fault *fault);
+/* The notice about all failures recorded so far has been sent. */
+MUST_CHECK enum rc store_set_noticed(struct store *store,
+				     const struct place *place,
+				     const char *queue_id, struct fault *fault);
 /* The message is finished: nothing left to do, no notice left to send. */
 MUST_CHECK enum rc store_finish(struct store *store, const struct place *place,
 				const char *queue_id, struct fault *fault);

@@ -15,6 +15,8 @@ void place_put(struct packet_out *out, const struct place *place)
 	packet_put_u64(out, place->generation);
 	packet_put_u64(out, place->offset);
 	packet_put_u64(out, place->length);
+	packet_put_u64(out, place->record_generation);
+	packet_put_u64(out, place->record_offset);
 }
 
 static bool writer_name_is_valid(struct span name)
@@ -39,6 +41,8 @@ bool place_take(struct packet_in *in, struct place *ret_place)
 	place.generation = packet_take_u64(in);
 	place.offset = packet_take_u64(in);
 	place.length = packet_take_u64(in);
+	place.record_generation = packet_take_u64(in);
+	place.record_offset = packet_take_u64(in);
 	if (in->bad || !writer_name_is_valid(writer))
 		return false;
 	if (writer.len > 0)
