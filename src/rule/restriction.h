@@ -68,10 +68,8 @@ struct restriction_note {
 /* What stays from one stage to the next. */
 enum { RESTRICTION_DEFER_STAGES = 4 };
 struct restriction_state {
-	struct restriction_defer {
-		bool active;
-		char text[FAULT_TEXT_MAX_BYTES]; /* whole reply */
-	} defer_if_permit[RESTRICTION_DEFER_STAGES];
+	/* Whole replies; NULL: nothing to defer for. */
+	const char *defer_if_permit[RESTRICTION_DEFER_STAGES];
 	/* Actions of access tables, for the whole message. */
 	const char *filter, *redirect;
 	bool hold, discard;

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * restriction_priv - a compiled restriction list, and what the functions behind
+ * its words may use.
+ */
+#pragma once
+
+#include "rule/restriction.h"
+
+enum rule_result { RULE_DUNNO, RULE_OK, RULE_REJECT };
+
+enum rule_list {
+	LIST_CLIENT,
+	LIST_HELO,
+	LIST_SENDER,
+	LIST_RELAY,
+	LIST_RECIPIENT,
+	LIST_DATA,
+	LIST_END_OF_DATA,
+	LIST_ETRN,
+	LIST_COUNT,
+};
+
+/* What a refusal is about: "<text>: Sender address rejected: ..." */
+enum rule_class {
+	CLASS_OF_CLIENT,
+	CLASS_OF_HELO,
+	CLASS_OF_SENDER,
+	CLASS_OF_RECIPIENT,
+	CLASS_OF_DATA,
+	CLASS_OF_END_OF_DATA,
+	CLASS_OF_ETRN,
+};
+
+struct evaluation;
+struct rule_item;
+struct rule_items;
+
+typedef enum rule_result (*rule_fn)(struct evaluation *ev,
+				    const struct rule_item *item);
+
+enum rule_traits {
+	TAKES_TABLE = 1,	/* type:table */
+	TAKES_WORD = 2,		/* any word */
+	GUARDS_RELAY = 4,	/* satisfies the mandatory check */
+	NEXT_ONLY_WARNS = 8,	/* warn_if_reject */
+	ENDS_LIST = 16,		/* permit: nothing after it is reached */
+};
+
+struct rule_def {
+	const char *name;
+	int traits;
+	rule_fn run; /* NULL: known, and not here yet */
+	int arg;     /* for the function: enum rule_class, ... */
+};
+
+struct rule_item {
+	const struct rule_def *def; /* NULL: an unknown word */
+	const char *word;	    /* as written */
+	const char *arg;
+	struct maps *maps;	  /* TAKES_TABLE */
+	struct rule_items *nested; /* a restriction class */
+};
+
+struct rule_items {
+	struct rule_item *items;
+	size_t count;
+};
+
+struct restrictions {
+	struct conf *conf;
+	struct resolver *resolver;
+	struct recipient_lists *recipients;
+	struct match_list *mynetworks;
+	struct maps *relay_clientcerts;
+	bool parent_domains; /* for access tables: "example.test" matches
+			      * "a.example.test"; else ".example.test" does */
+	struct rule_items *lists[LIST_COUNT];
+};
+
+struct evaluation {
+	struct restrictions *set;
+	TALLOC_CTX *mem;
+	const struct restriction_request *request;
+	struct restriction_state *state;
+	struct restriction_verdict *verdict;
+	enum rule_list list;
+	int defer_stage; /* index in state->defer_if_permit */
+	const char *defer_if_reject;
+	unsigned int warn_depth; /* warn_if_reject covers us */
+	int depth;
+	bool unlisted_done;
+	enum rc rc; /* RC_TEMP or RC_PERM of the refusal */
+	/* Resolved once for each question. */
+	struct route *recipient_route, *sender_route;
+};
+
+enum { RULE_DEPTH_MAX = 100, RULE_ITEMS_MAX = 10000 };
+
+const struct rule_def *rule_def_find(struct span word);
+/* The words of a list; `depth` counts classes inside classes. `strict`: a word
+ * that is not here yet is RC_CONF, else it answers 451 when it is reached. */
+MUST_CHECK enum rc rule_items_compile(TALLOC_CTX *mem, struct conf *conf,
+				      const char *parameter, const char *text,
+				      int depth, struct rule_items **ret_items,
+				      struct fault *fault);
+enum rule_result rule_items_run(struct evaluation *ev,
+				const struct rule_items *items);
+
+/* Refuse: "code dsn " and the text. warn_if_reject, soft_bounce and
+ * defer_if_reject are seen to. */
+enum rule_result rule_reject(struct evaluation *ev, int code, const char *dsn,
+			     const char *format, ...) PRINTF(4, 5);
+/* The same for what warn_if_reject does not hide. */
+enum rule_result rule_error(struct evaluation *ev, int code, const char *dsn,
+			    const char *format, ...) PRINTF(4, 5);
+/* A table or lookup failed: 451 4.3.0 <text>: Temporary lookup failure. */
+enum rule_result rule_lookup_failed(struct evaluation *ev, const char *text,
+				    const struct fault *fault);
+void rule_defer_if_permit(struct evaluation *ev, int code, const char *dsn,
+			  const char *format, ...) PRINTF(4, 5);
+void rule_note(struct evaluation *ev, const char *what, const char *format, ...)
+	PRINTF(3, 4);
+
+/* "<jo@example.test>" or "<name[addr]>", and "Recipient address". */
+const char *rule_subject(struct evaluation *ev, enum rule_class class);
+const char *rule_class_name(enum rule_class class);
+enum rule_class rule_list_class(enum rule_list list);
+
+/* The route of the recipient or sender; NULL: refused already (*ret). */
+const struct route *rule_route(struct evaluation *ev, enum rule_class class,
+			       enum rule_result *ret);
+
+/* The table is asked about the client, helo, ...; an action is carried out. */
+enum rule_result rule_check_access(struct evaluation *ev,
+				   const struct rule_item *item);
+/* type:table alone: what the list is about. */
+enum rule_result rule_check_default(struct evaluation *ev,
+				    const struct rule_item *item);
+enum rule_result rule_unlisted_recipient(struct evaluation *ev,
+					 const struct rule_item *item);
+enum rule_result rule_unlisted_sender(struct evaluation *ev,
+				      const struct rule_item *item);
