@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* smtpd - mail from other hosts, by SMTP. Started by master. */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "arrive/smtpd/session.h"
+#include "queue/wire.h"
+#include "sys/log.h"
+#include "sys/poller.h"
+
+enum {
+	THREADS_WITHOUT_LIMIT = 200,
+	GENERATIONS = 16, /* that may drain at the same time */
+	COMMIT_TIMEOUT_MS = 4000,
+	MEMORY_BUDGET_BYTES = 64 * 1024 * 1024,
+	SPARE_FILES = 64, /* for tables, the queue and DNS */
+	QMGR_CHECK_MS = 1000,
+};
+
+struct smtpd {
+	struct service *service;
+	struct smtpd_server *server;
+	struct intake *intake;
+	struct workers *workers;
+	struct poller *poller;
+	struct poller_watch *control_watch;
+	struct poller_timer qmgr_timer;
+	bool draining;
+};
+
+/* ---- opening ---- */
+
+static void refuse_start(const struct fault *fault)
+{
+	log_fatal("%s", fault->text);
+}
+
+/* Parameters that ask for what is not here yet: said once, never silent. */
+static void warn_unsupported(const struct conf_values *v)
+{
+	const struct {
+		bool set;
+		const char *what;
+	} asks[] = {
+		{ v->smtpd_sasl_auth_enable,
+		  "smtpd_sasl_auth_enable: AUTH is not implemented yet and is "
+		  "not offered" },
+		{ v->smtpd_milters[0] != '\0',
+		  "smtpd_milters: milters are not implemented yet" },
+		{ v->smtpd_proxy_filter[0] != '\0',
+		  "smtpd_proxy_filter: not implemented yet" },
+		{ v->smtpd_authorized_xclient_hosts[0] != '\0',
+		  "smtpd_authorized_xclient_hosts: XCLIENT is not implemented "
+		  "yet and is not offered" },
+		{ v->smtpd_authorized_xforward_hosts[0] != '\0',
+		  "smtpd_authorized_xforward_hosts: XFORWARD is not "
+		  "implemented yet and is not offered" },
+		{ v->smtpd_upstream_proxy_protocol[0] != '\0',
+		  "smtpd_upstream_proxy_protocol: not implemented yet" },
+		{ v->smtpd_command_filter[0] != '\0',
+		  "smtpd_command_filter: not implemented yet" },
+		{ v->smtpd_reject_footer[0] != '\0' ||
+			  v->smtpd_reject_footer_maps[0] != '\0',
+		  "smtpd_reject_footer: not implemented yet" },
+		{ v->smtpd_discard_ehlo_keyword_address_maps[0] != '\0',
+		  "smtpd_discard_ehlo_keyword_address_maps: not implemented "
+		  "yet" },
+		{ v->smtpd_client_connection_rate_limit > 0 ||
+			  v->smtpd_client_message_rate_limit > 0 ||
+			  v->smtpd_client_recipient_rate_limit > 0 ||
+			  v->smtpd_client_new_tls_session_rate_limit > 0 ||
+			  v->smtpd_client_auth_rate_limit > 0,
+		  "smtpd_client_*_rate_limit: rate limits are not implemented "
+		  "yet" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(asks); i++)
+		if (asks[i].set)
+			log_warning("%s", asks[i].what);
+}
+
+static enum rc open_tls(struct smtpd_server *server, struct fault *fault)
+{
+	const struct conf_values *v = &server->conf->v;
+	struct tls_config config;
+	enum rc rc;
+
+	server->tls_wrapper = v->smtpd_tls_wrappermode;
+	if (v->smtpd_tls_security_level[0] != '\0') {
+		rc = tls_level_parse(v->smtpd_tls_security_level,
+				     &server->tls_level, fault);
+		if (rc != RC_OK)
+			return fault_add(fault, "smtpd_tls_security_level");
+		if (server->tls_level > TLS_ENCRYPT) {
+			log_warning("smtpd_tls_security_level: unsupported "
+				    "level \"%s\", using \"encrypt\"",
+				    v->smtpd_tls_security_level);
+			server->tls_level = TLS_ENCRYPT;
+		}
+	} else {
+		server->tls_level = v->smtpd_enforce_tls ? TLS_ENCRYPT :
+				    v->smtpd_use_tls	 ? TLS_MAY :
+							   TLS_NONE;
+	}
+	if (server->tls_wrapper && server->tls_level < TLS_ENCRYPT)
+		server->tls_level = TLS_ENCRYPT;
+	if (server->tls_level == TLS_NONE)
+		return RC_OK;
+	tls_config_load(server->conf, "smtpd",
+			server->tls_level == TLS_ENCRYPT, &config);
+	rc = tls_server_open(server, &config, &server->tls, fault);
+	if (rc == RC_OK)
+		return RC_OK;
+	if (server->tls_wrapper)
+		return rc;
+	/* the others can still be served: at "may" in clear, at "encrypt" by
+	 * a 454 to STARTTLS; never in clear where it must not be */
+	log_warning("%s", fault->text);
+	log_warning("TLS is not available: %s",
+		    server->tls_level == TLS_ENCRYPT ? "mail is refused" :
+						       "STARTTLS is refused");
+	return RC_OK;
+}
+
+/* Tables of rules, which may lie where only root can read. */
+static enum rc open_rules(struct smtpd_server *server, struct fault *fault)
+{
+	struct recipient_lists *recipients;
+	struct resolver *resolver;
+	enum rc rc;
+
+	rc = resolver_open(server, server->conf, &resolver, fault);
+	if (rc == RC_OK)
+		rc = recipient_lists_open(server, server->conf, resolver,
+					  &recipients, fault);
+	if (rc == RC_OK)
+		rc = restrictions_open(server, server->conf, resolver,
+				       recipients, &server->restrictions,
+				       fault);
+	if (rc == RC_OK)
+		rc = smtpd_server_configure(server, fault);
+	if (rc == RC_OK)
+		rc = dns_open(server, &(struct dns_config){ 0 }, &server->dns,
+			      fault);
+	if (rc == RC_OK)
+		rc = open_tls(server, fault);
+	return rc;
+}
+
+/* "smtpd-" and the service, then a number: a generation that drains after a
+ * reload still holds the name without one. */
+static enum rc open_intake(struct smtpd *smtpd, struct fault *fault)
+{
+	const struct conf_values *v = &smtpd->service->conf->v;
+	struct intake_config config = {
+		.queue_directory = ".",
+		.qmgr_socket = "public/qmgr",
+		.memory_budget_bytes = MEMORY_BUDGET_BYTES,
+		.min_free_bytes = v->queue_minfree > 0 ?
+					  (uint64_t)v->queue_minfree :
+					  (uint64_t)v->message_size_limit * 3 / 2,
+		.long_queue_ids = v->enable_long_queue_ids,
+		.commit_timeout_ms = COMMIT_TIMEOUT_MS,
+	};
+	char name[WRITER_NAME_MAX_BYTES];
+	enum rc rc = RC_TEMP;
+
+	for (int i = 0; rc == RC_TEMP && i < GENERATIONS; i++) {
+		snprintf(name, sizeof(name), "smtpd-%.40s%s%.0d",
+			 smtpd->service->name, i > 0 ? "-" : "", i);
+		for (char *c = name; *c != '\0'; c++)
+			if (!ascii_is_alnum(*c) && *c != '-')
+				*c = '_';
+		config.writer = name;
+		rc = intake_open(smtpd->server, &config, &smtpd->intake, fault);
+	}
+	return rc;
+}
+
+static size_t max_sessions(void)
+{
+	struct rlimit files = { 1024, 1024 };
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	return files.rlim_cur > 2 * SPARE_FILES ?
+		       (size_t)MIN_OF(files.rlim_cur, 1000000) - SPARE_FILES :
+		       SPARE_FILES;
+}
+
+static struct workers_session *accepted(void *arg, struct worker *me, int fd,
+					int listener,
+					const struct sockaddr *peer,
+					socklen_t peer_size)
+{
+	struct smtpd *smtpd = arg;
+	struct net_address address;
+
+	if (!net_address_from(peer, peer_size, &address)) {
+		close(fd);
+		return NULL;
+	}
+	return &smtpd_session_new(smtpd->server, fd, &address)->ws;
+}
+
+static void refuse(void *arg, int fd, int listener)
+{
+	struct smtpd *smtpd = arg;
+	char text[300];
+	int len = snprintf(text, sizeof(text),
+			   "421 4.3.2 %.200s Error: too many connections\r\n",
+			   smtpd->service->conf->v.myhostname);
+
+	(void)!send(fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	log_warning("no file descriptors left: a connection was refused");
+}
+
+static void *thread_begin(void *arg, TALLOC_CTX *mem)
+{
+	return smtpd_thread_new(mem);
+}
+
+static enum rc open_workers(struct smtpd *smtpd, struct fault *fault)
+{
+	int max_threads = smtpd->service->max_processes > 0 ?
+				  smtpd->service->max_processes :
+				  THREADS_WITHOUT_LIMIT;
+	const struct workers_config config = {
+		.max_threads = max_threads,
+		.max_sessions = max_sessions(),
+		.stack_bytes = 256 * 1024,
+		.arg = smtpd,
+		.accepted = accepted,
+		.refuse = refuse,
+		.thread_begin = thread_begin,
+	};
+	enum rc rc;
+
+	smtpd->server->max_threads = max_threads;
+	rc = workers_open(smtpd->server, &config, &smtpd->workers, fault);
+	if (rc != RC_OK)
+		return rc;
+	smtpd->server->workers = smtpd->workers;
+	for (int i = 0; rc == RC_OK && i < smtpd->service->listen_count; i++)
+		rc = workers_listen(smtpd->workers, SERVICE_LISTEN_FD + i, i,
+				    fault);
+	return rc;
+}
+
+/* ---- working ---- */
+
+static void drain(struct smtpd *smtpd)
+{
+	if (smtpd->draining)
+		return;
+	smtpd->draining = true;
+	workers_drain(smtpd->workers, true);
+	TALLOC_FREE(smtpd->control_watch);
+}
+
+static void control_ready(void *arg, int fd, uint32_t events)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct smtpd *smtpd = arg;
+	struct packet_in in;
+	struct fault fault;
+	enum rc rc = packet_receive(tmp, fd, &in, &fault);
+
+	if (rc == RC_NONE)
+		return;
+	if (rc != RC_OK) { /* the master is gone */
+		drain(smtpd);
+		return;
+	}
+	if (in.type == CONTROL_LOG && in.fd >= 0)
+		dup2(in.fd, SERVICE_LOG_FD);
+	if (in.fd >= 0)
+		close(in.fd);
+	if (in.type == CONTROL_DRAIN || in.type == CONTROL_RELOAD)
+		drain(smtpd);
+}
+
+static void drained(void *arg, int fd, uint32_t events)
+{
+	struct smtpd *smtpd = arg;
+
+	poller_stop(smtpd->poller);
+}
+
+/* The connection to qmgr is looked after, whether mail comes or not. */
+static void qmgr_tick(void *arg)
+{
+	struct smtpd *smtpd = arg;
+
+	intake_qmgr_check(smtpd->intake);
+	poller_timer_set(smtpd->poller, &smtpd->qmgr_timer,
+			 poller_now_ms(smtpd->poller) + QMGR_CHECK_MS);
+}
+
+static enum rc work(struct smtpd *smtpd, struct fault *fault)
+{
+	struct poller_watch *drained_watch;
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct packet_out ready;
+	enum rc rc;
+
+	rc = poller_watch(smtpd, smtpd->poller, smtpd->service->control_fd,
+			  EPOLLIN, control_ready, smtpd, &smtpd->control_watch,
+			  fault);
+	if (rc == RC_OK)
+		rc = poller_watch(tmp, smtpd->poller,
+				  workers_drained_fd(smtpd->workers), EPOLLIN,
+				  drained, smtpd, &drained_watch, fault);
+	if (rc != RC_OK)
+		return rc;
+	smtpd->qmgr_timer =
+		(struct poller_timer){ .fired = qmgr_tick, .arg = smtpd };
+	qmgr_tick(smtpd);
+	packet_begin(&ready, tmp, CONTROL_READY);
+	rc = packet_send(smtpd->service->control_fd, &ready, fault);
+	if (rc != RC_OK)
+		return rc;
+	return poller_run(smtpd->poller, fault);
+}
+
+int main(int argc, char **argv)
+{
+	struct smtpd *smtpd = mem_new(NULL, struct smtpd);
+	struct smtpd_server *server = mem_new(smtpd, struct smtpd_server);
+	struct fault fault = { 0 };
+
+	/* memory of sessions goes back and forth: no system call for it */
+	mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
+	mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+	mallopt(M_ARENA_MAX, 4);
+	smtpd->service = service_start(smtpd, argc, argv);
+	smtpd->server = server;
+	server->conf = smtpd->service->conf;
+	server->service_name = smtpd->service->name;
+	warn_unsupported(&server->conf->v);
+	if (open_rules(server, &fault) != RC_OK ||
+	    service_confine(smtpd->service, &fault) != RC_OK ||
+	    open_intake(smtpd, &fault) != RC_OK ||
+	    cleanup_service_open(server, server->conf, smtpd->intake,
+				 &server->cleanup, &fault) != RC_OK ||
+	    poller_open(smtpd, &smtpd->poller, &fault) != RC_OK ||
+	    open_workers(smtpd, &fault) != RC_OK ||
+	    work(smtpd, &fault) != RC_OK)
+		refuse_start(&fault);
+	talloc_free(smtpd->workers); /* its threads use all the rest */
+	talloc_free(smtpd);
+	return 0;
+}

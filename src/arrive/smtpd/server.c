@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "arrive/smtpd/server.h"
+
+#include "arrive/smtpd/client_table.h"
+
+struct smtpd_thread *smtpd_thread_new(TALLOC_CTX *mem)
+{
+	struct smtpd_thread *thread = mem_new(mem, struct smtpd_thread);
+
+	/* what a batch may add after the half at which it is sent */
+	buf_init(&thread->output, thread, SMTPD_OUTPUT_BYTES);
+	return thread;
+}
+
+int ehlo_keywords_parse(const char *text)
+{
+	static const struct {
+		const char *name;
+		int bit;
+	} names[] = {
+		{ "pipelining", EHLO_PIPELINING },
+		{ "size", EHLO_SIZE },
+		{ "vrfy", EHLO_VRFY },
+		{ "etrn", EHLO_ETRN },
+		{ "starttls", EHLO_STARTTLS },
+		{ "auth", EHLO_AUTH },
+		{ "verp", EHLO_VERP },
+		{ "xclient", EHLO_XCLIENT },
+		{ "xforward", EHLO_XFORWARD },
+		{ "enhancedstatuscodes", EHLO_ENHANCEDSTATUSCODES },
+		{ "8bitmime", EHLO_8BITMIME },
+		{ "dsn", EHLO_DSN },
+		{ "smtputf8", EHLO_SMTPUTF8 },
+		{ "chunking", EHLO_CHUNKING },
+		{ "requiretls", EHLO_REQUIRETLS },
+		{ "silent-discard", EHLO_SILENT },
+	};
+	struct span rest = span_from(text), word;
+	int bits = 0;
+
+	while (span_token(&rest, ", \t\r\n", &word))
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			if (span_is_nocase(word, names[i].name))
+				bits |= names[i].bit;
+	return bits;
+}
+
+static enum rc configure_bare_lf(struct smtpd_server *server,
+				 struct fault *fault)
+{
+	struct span mode = span_from(server->conf->v.smtpd_forbid_bare_newline);
+
+	if (span_is_nocase(mode, "no")) {
+		server->bare_lf = BARE_LF_ACCEPT;
+	} else if (span_is_nocase(mode, "normalize") ||
+		   span_is_nocase(mode, "yes")) {
+		server->bare_lf = BARE_LF_NORMALIZE;
+	} else if (span_is_nocase(mode, "note")) {
+		server->bare_lf = BARE_LF_NORMALIZE;
+		server->bare_lf_note = true;
+	} else if (span_is_nocase(mode, "reject")) {
+		server->bare_lf = BARE_LF_REJECT;
+	} else {
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "parameter smtpd_forbid_bare_newline: \"%.*s\" "
+				 "is not no, normalize, note or reject",
+				 SPAN_FMT(mode));
+	}
+	return RC_OK;
+}
+
+static void configure_local_clients(struct smtpd_server *server)
+{
+	struct span rest =
+		span_from(server->conf->v.local_header_rewrite_clients);
+	struct span word;
+
+	while (span_token(&rest, ", \t\r\n", &word)) {
+		server->local_is_inet |=
+			span_is_nocase(word, "permit_inet_interfaces");
+		server->local_is_mynetworks |=
+			span_is_nocase(word, "permit_mynetworks");
+	}
+}
+
+enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
+{
+	const struct conf_values *v = &server->conf->v;
+	const struct {
+		const char *parameter, *text;
+		struct match_list **list;
+	} lists[] = {
+		{ "mynetworks", v->mynetworks, &server->mynetworks },
+		{ "smtpd_client_event_limit_exceptions",
+		  v->smtpd_client_event_limit_exceptions,
+		  &server->limit_exceptions },
+		{ "smtpd_forbid_bare_newline_exclusions",
+		  v->smtpd_forbid_bare_newline_exclusions,
+		  &server->bare_lf_exclusions },
+		{ "fast_flush_domains", v->fast_flush_domains,
+		  &server->flush_domains },
+		{ "smtpd_forbidden_commands", v->smtpd_forbidden_commands,
+		  &server->forbidden },
+	};
+	enum rc rc;
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		rc = match_list_open(server, server->conf, lists[i].parameter,
+				     lists[i].text, lists[i].list, fault);
+		if (rc != RC_OK)
+			return rc;
+	}
+	server->discard = ehlo_keywords_parse(v->smtpd_discard_ehlo_keywords);
+	server->clients = client_table_new(server,
+					   v->smtpd_client_ipv4_prefix_length,
+					   v->smtpd_client_ipv6_prefix_length);
+	configure_local_clients(server);
+	return configure_bare_lf(server, fault);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session - one client of the SMTP server, from accept to close.
+ *
+ * Shape    a struct and a state machine, run by whichever worker thread has
+ *          taken it up: read, run commands until the input is used up, write
+ *          the replies in one go, park.
+ * Holds    what a parked session costs is this struct and its texts; input that
+ *          is not used up yet (less than a line) and replies that the client
+ *          does not take are copied aside, the thread's buffers are shared
+ * Limits   a line of content or command: line_length_limit; replies not taken:
+ *          SMTPD_OUTPUT_BYTES, then no more input is read
+ * Owner    no talloc parent: it moves between threads
+ * Threads  with one thread at a time
+ */
+#pragma once
+
+#include "arrive/smtpd/content_reader.h"
+#include "arrive/smtpd/server.h"
+#include "mail/smtp_command.h"
+
+enum session_phase {
+	PHASE_START,	 /* nothing said yet */
+	PHASE_HANDSHAKE, /* TLS */
+	PHASE_COMMAND,
+	PHASE_DATA,
+	PHASE_BDAT,	 /* bdat_left bytes of a chunk to come */
+	PHASE_DISCARD,	 /* the same, after an error: 551 */
+	PHASE_END,	 /* flush, then close */
+};
+
+enum { SESSION_VERBS_MAX = 20 };
+
+struct session_count {
+	uint32_t good, total;
+};
+
+struct smtpd_session {
+	struct workers_session ws;
+	struct smtpd_server *server;
+	struct tls *tls;
+	enum session_phase phase;
+	struct span unread; /* input kept while parked; a child, or empty */
+	struct span unsent; /* replies kept while parked; a child, or empty */
+	struct smtpd_thread *thread; /* only while it runs */
+	struct span input;	     /* what is left of it; only while it runs */
+	uint64_t sleep_until_ms;     /* a tarpit is on: replies wait */
+
+	/* The client. */
+	char *client_name, *client_address, *client_port;
+	char *reverse_name;
+	char *server_address; /* where it connected to */
+	char *client_text; /* "name[address]" as the log has it */
+	enum rc client_name_rc, reverse_name_rc;
+	bool counted; /* in the client table */
+	bool is_local; /* local_header_rewrite_clients */
+	bool strict_lf; /* bare LF ends no data */
+	char *helo;    /* NULL before HELO */
+	bool esmtp;
+	char *access_denied; /* refused at connect: all commands are */
+
+	struct restriction_state rules;
+	struct smtpd_transaction *transaction; /* from MAIL on; NULL */
+	struct {
+		bool seen;   /* MAIL, RCPT and DATA have to wait */
+		bool failed; /* 551 until the last chunk or RSET */
+		bool last;
+		uint64_t size, left; /* of this chunk */
+	} bdat;
+	struct session_count counts[SESSION_VERBS_MAX];
+	struct session_count unknown;
+	int errors, junk;
+	int verb;	   /* index in the table of the command that runs */
+	const char *where; /* "after CONNECT": for the log */
+	bool bare_lf_seen;
+	bool skip_line;	   /* the rest of a command line that was too long */
+	uint64_t accepted_ms;
+};
+
+struct smtpd_transaction {
+	struct cleanup *cleanup; /* from the first accepted recipient on */
+	const char *queue_id;	 /* of cleanup */
+	char *sender;
+	char *first_recipient; /* as given, for logs and Received */
+	char *last_recipient;  /* the one that is asked about, for logs */
+	struct smtp_mail mail;
+	unsigned int recipients, overshoot;
+	struct content_reader reader;
+	uint64_t content_bytes;
+	uint64_t all_chunks_bytes;
+	bool headers_begun; /* our Received: was written */
+	bool content_bad;   /* an error is known: the rest is not looked at */
+	bool too_big;
+	struct buf carry;  /* the part of a line at the end of a chunk */
+};
+
+/* A connection was accepted; the session owns fd from now on. NULL: refused
+ * and closed. */
+struct smtpd_session *smtpd_session_new(struct smtpd_server *server, int fd,
+					const struct net_address *peer);
+/* workers_run_fn; `me->local` is a struct smtpd_thread. */
+enum workers_next smtpd_session_run(struct workers_session *ws,
+				    struct worker *me, unsigned woke);
+
+/* ---- for verbs ---- */
+
+/* One reply line; with a status code that is left out when the client must not
+ * see them. */
+void session_reply(struct smtpd_session *s, const char *format, ...)
+	PRINTF(2, 3);
+/* "QID: what: STAGE from CLIENT: text; from=<> to=<> proto= helo=<>" */
+void session_log(struct smtpd_session *s, const char *what, const char *stage,
+		 const char *text);
+/* The queue id, or "NOQUEUE". */
+const char *session_id(const struct smtpd_session *s);
+/* A failure of a lower floor as a reply: "451 4.3.0 Error: ...". */
+void session_reply_fault(struct smtpd_session *s, const struct fault *fault);
+/* Drop the transaction: nothing of it stays. The one place. */
+void session_reset(struct smtpd_session *s);
+/* Replies so far are sent, then the connection is closed. */
+void session_end(struct smtpd_session *s);
+/* Ask the restrictions; on refusal the reply is made and logged. */
+MUST_CHECK bool session_allowed(struct smtpd_session *s,
+				enum restriction_stage stage,
+				const char *stage_name, const char *recipient,
+				const char *etrn_domain);
+/* The most bytes of an input line. */
+size_t session_line_max(const struct smtpd_session *s);
+bool session_tls_required(const struct smtpd_session *s);
+
+/* ---- between the parts of a session ---- */
+
+/* Run commands, or take content, from s->input. True: it stopped because many
+ * replies wait to be sent. */
+MUST_CHECK bool session_consume(struct smtpd_session *s);
+/* The command in s->verb is over: count it, and end who makes only errors. */
+void session_verb_done(struct smtpd_session *s, bool good);
+void session_command(struct smtpd_session *s, struct span line);
+/* false: more input is needed */
+bool session_take_data(struct smtpd_session *s);
+bool session_take_chunk(struct smtpd_session *s);
+/* After STARTTLS, or at once with smtpd_tls_wrappermode. */
+void session_tls_begin(struct smtpd_session *s);
+enum tls_io session_tls_go_on(struct smtpd_session *s);
+/* "connect from", the greeting. */
+void session_greet(struct smtpd_session *s);
+void session_log_disconnect(struct smtpd_session *s);
+/* "lost connection", "timeout" after ... */
+void session_log_abort(struct smtpd_session *s, const char *what);

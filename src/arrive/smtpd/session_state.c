@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Beginning and end of sessions and transactions, and who may go on. */
+#include "arrive/smtpd/client_name.h"
+#include "arrive/smtpd/client_table.h"
+#include "arrive/smtpd/session.h"
+#include "sys/log.h"
+
+void session_reset(struct smtpd_session *s)
+{
+	talloc_free(s->transaction);
+	s->transaction = NULL;
+	memset(&s->bdat, 0, sizeof(s->bdat));
+	if (s->server->conf->v.smtpd_delay_reject)
+		memset(&s->rules, 0, sizeof(s->rules));
+	else
+		restriction_state_reset(&s->rules);
+}
+
+void session_end(struct smtpd_session *s)
+{
+	s->phase = PHASE_END;
+}
+
+static void fill_certificate(struct restriction_request *request,
+			     const struct tls *tls)
+{
+	const struct tls_facts *facts;
+
+	request->tls = tls != NULL;
+	if (tls == NULL)
+		return;
+	facts = tls_facts(tls);
+	request->cert_trusted = facts->trust >= TLS_TRUSTED;
+	if (facts->fingerprint != NULL && facts->fingerprint[0] != '\0')
+		request->cert_fingerprint = facts->fingerprint;
+	if (facts->key_fingerprint != NULL && facts->key_fingerprint[0] != '\0')
+		request->pubkey_fingerprint = facts->key_fingerprint;
+}
+
+static void log_notes(struct smtpd_session *s, const char *stage_name,
+		      const struct restriction_verdict *verdict)
+{
+	for (const struct restriction_note *note = verdict->notes; note != NULL;
+	     note = note->next) {
+		if (span_is(span_from(note->what), "warning"))
+			log_warning("%s", note->text);
+		else
+			session_log(s, note->what, stage_name, note->text);
+	}
+}
+
+bool session_allowed(struct smtpd_session *s, enum restriction_stage stage,
+		     const char *stage_name, const char *recipient,
+		     const char *etrn_domain)
+{
+	struct smtpd_transaction *t = s->transaction;
+	struct restriction_request request = {
+		.client_name = s->client_name,
+		.client_address = s->client_address,
+		.reverse_name = s->reverse_name,
+		.client_name_rc = s->client_name_rc,
+		.reverse_name_rc = s->reverse_name_rc,
+		.server_address = s->server_address,
+		.helo = s->helo,
+		.sender = t == NULL ? NULL : t->sender,
+		.recipient = recipient,
+		.etrn_domain = etrn_domain,
+		.recipient_count = t == NULL ? 0 : t->recipients,
+	};
+	TALLOC_CTX *mem = t != NULL ? (TALLOC_CTX *)t : (TALLOC_CTX *)s;
+	SCRATCH TALLOC_CTX *passing = NULL;
+	struct restriction_verdict verdict;
+	enum rc rc;
+
+	/* Answers may stay in s->rules: they live as long as that does. With
+	 * a recipient that is refused most do not. */
+	if (t == NULL && s->server->conf->v.smtpd_delay_reject)
+		mem = passing = talloc_new(NULL);
+	fill_certificate(&request, s->tls);
+	rc = restrictions_ask(s->server->restrictions, mem, stage, &request,
+			      &s->rules, &verdict);
+	log_notes(s, stage_name, &verdict);
+	if (t == NULL && s->server->conf->v.smtpd_delay_reject)
+		memset(&s->rules, 0, sizeof(s->rules));
+	if (rc == RC_OK)
+		return true;
+	session_log(s, "reject", stage_name, verdict.text);
+	session_reply(s, "%s", verdict.text);
+	if (verdict.close)
+		session_end(s);
+	return false;
+}
+
+/* ---- the beginning ---- */
+
+/* Words of local_header_rewrite_clients that are no tables. */
+static bool is_local_client(const struct smtpd_session *s)
+{
+	const struct smtpd_server *server = s->server;
+	struct span name = span_from(s->client_name);
+	struct span address = span_from(s->client_address);
+	struct fault fault = { 0 };
+
+	if (server->local_is_inet &&
+	    (span_starts(address, "127.") || span_is(address, "::1") ||
+	     span_is(address, s->server_address)))
+		return true;
+	return server->local_is_mynetworks &&
+	       match_list_client(server->mynetworks, name, address, &fault) ==
+		       RC_OK;
+}
+
+/* False: this client has too many connections already. */
+static bool count_in(struct smtpd_session *s)
+{
+	int limit = s->server->conf->v.smtpd_client_connection_count_limit;
+	struct fault fault = { 0 };
+	int count;
+
+	if (limit <= 0 || s->server->clients == NULL)
+		return true;
+	if (match_list_client(s->server->limit_exceptions,
+			      span_from(s->client_name),
+			      span_from(s->client_address), &fault) == RC_OK)
+		return true;
+	count = client_table_enter(s->server->clients, s->client_address);
+	s->counted = true;
+	if (count <= limit)
+		return true;
+	log_warning("Connection concurrency limit exceeded: %d from %s for "
+		    "service %s",
+		    count, s->client_text, s->server->service_name);
+	session_reply(s, "421 4.7.0 %s Error: too many connections from %s",
+		      s->server->conf->v.myhostname, s->client_address);
+	session_end(s);
+	return false;
+}
+
+static void settle_lf_rules(struct smtpd_session *s)
+{
+	struct fault fault = { 0 };
+
+	s->strict_lf = s->server->bare_lf != BARE_LF_ACCEPT &&
+		       match_list_client(s->server->bare_lf_exclusions,
+					 span_from(s->client_name),
+					 span_from(s->client_address),
+					 &fault) != RC_OK;
+}
+
+static void learn_client(struct smtpd_session *s)
+{
+	const struct conf_values *v = &s->server->conf->v;
+	char local_text[NET_ADDRESS_TEXT_MAX];
+	struct net_address local;
+
+	client_name_find(s);
+	s->client_text = v->smtpd_client_port_logging ?
+				 mem_printf(s, "%s[%s]:%s", s->client_name,
+					    s->client_address, s->client_port) :
+				 mem_printf(s, "%s[%s]", s->client_name,
+					    s->client_address);
+	s->server_address =
+		mem_strdup(s, net_address_local(s->ws.fd, &local) ?
+				      net_address_text(&local, local_text) :
+				      "");
+	s->is_local = is_local_client(s);
+	settle_lf_rules(s);
+}
+
+void session_greet(struct smtpd_session *s)
+{
+	s->phase = PHASE_COMMAND;
+	learn_client(s);
+	log_info("connect from %s", s->client_text);
+	if (!count_in(s))
+		return;
+	if (s->server->tls_wrapper) {
+		session_tls_begin(s);
+		return;
+	}
+	if (!session_allowed(s, AT_CONNECT, "CONNECT", NULL, NULL)) {
+		s->access_denied = s->client_text;
+		return;
+	}
+	session_reply(s, "220 %s", s->server->conf->v.smtpd_banner);
+}

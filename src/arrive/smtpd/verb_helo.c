@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "arrive/smtpd/command.h"
+#include "sys/log.h"
+
+/* The name as it may stand in logs and headers. */
+static char *clean_name(struct smtpd_session *s, struct span name)
+{
+	char *text = mem_span_dup(s, name);
+
+	for (char *c = text; *c != '\0'; c++)
+		if (strchr("<>()\\\";@", *c) != NULL || ascii_is_space(*c) ||
+		    (!ascii_is_print(*c) && (unsigned char)*c < 128))
+			*c = '?';
+	return text;
+}
+
+static bool greet(struct smtpd_session *s, const char *verb, struct span args,
+		  bool esmtp)
+{
+
+	if (args.len == 0) {
+		session_reply(s, "501 Syntax: %s hostname", verb);
+		return false;
+	}
+	session_reset(s);
+	talloc_free(s->helo);
+	s->helo = clean_name(s, args);
+	s->esmtp = esmtp;
+	if (session_allowed(s, AT_HELO, verb, NULL, NULL))
+		return true;
+	talloc_free(s->helo);
+	s->helo = NULL;
+	return false;
+}
+
+enum verb_result verb_helo(struct smtpd_session *s, struct span args)
+{
+	if (!greet(s, "HELO", args, false))
+		return VERB_FAILED;
+	session_reply(s, "250 %s", s->server->conf->v.myhostname);
+	return VERB_DONE;
+}
+
+/* Which keywords this client gets. */
+static int offered(const struct smtpd_session *s)
+{
+	const struct smtpd_server *server = s->server;
+	int offer = EHLO_PIPELINING | EHLO_SIZE | EHLO_ETRN |
+		    EHLO_ENHANCEDSTATUSCODES | EHLO_8BITMIME | EHLO_DSN |
+		    EHLO_CHUNKING;
+
+	if (!server->conf->v.disable_vrfy_command)
+		offer |= EHLO_VRFY;
+	if (server->conf->v.smtputf8_enable)
+		offer |= EHLO_SMTPUTF8;
+	if (server->tls != NULL && s->tls == NULL)
+		offer |= EHLO_STARTTLS;
+	return offer & ~server->discard;
+}
+
+enum verb_result verb_ehlo(struct smtpd_session *s, struct span args)
+{
+	static const struct {
+		enum ehlo_keyword keyword;
+		const char *text;
+	} order[] = {
+		{ EHLO_PIPELINING, "PIPELINING" },
+		{ EHLO_SIZE, "SIZE" },
+		{ EHLO_VRFY, "VRFY" },
+		{ EHLO_ETRN, "ETRN" },
+		{ EHLO_STARTTLS, "STARTTLS" },
+		{ EHLO_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES" },
+		{ EHLO_8BITMIME, "8BITMIME" },
+		{ EHLO_DSN, "DSN" },
+		{ EHLO_SMTPUTF8, "SMTPUTF8" },
+		{ EHLO_CHUNKING, "CHUNKING" },
+	};
+	long size = s->server->conf->v.message_size_limit;
+	const char *line = s->server->conf->v.myhostname;
+	char size_text[40];
+	int offer;
+
+	if (!greet(s, "EHLO", args, true))
+		return VERB_FAILED;
+	offer = offered(s);
+	snprintf(size_text, sizeof(size_text), "SIZE %ld", size);
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		if (!(offer & order[i].keyword))
+			continue;
+		session_reply(s, "250-%s", line);
+		line = order[i].keyword == EHLO_SIZE && size > 0 ?
+			       size_text :
+			       order[i].text;
+	}
+	session_reply(s, "250 %s", line);
+	return VERB_DONE;
+}
