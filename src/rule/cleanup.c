@@ -132,7 +132,7 @@ static enum rc size_check(struct cleanup *c, size_t more)
 	long limit = c->service->conf->v.message_size_limit;
 	struct fault fault;
 
-	if (limit <= 0 ||
+	if (limit <= 0 || (c->flags & CLEANUP_BOUNCE) ||
 	    c->message->content_bytes + c->out.len + c->pending.len + more <=
 		    (uint64_t)limit)
 		return c->rc;

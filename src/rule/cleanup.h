@@ -35,6 +35,8 @@ enum cleanup_flags {
 	CLEANUP_INTERNAL = 8,  /* made here: bounce, notice */
 	CLEANUP_SMTPUTF8 = 16,
 	CLEANUP_EXTRACT_RECIPIENTS = 32, /* sendmail -t */
+	CLEANUP_BOUNCE = 64, /* queued only to be returned: no limits; the
+			      * origin's filter is "error:DSN text" */
 	CLEANUP_SMTPD = CLEANUP_FILTER | CLEANUP_MAP,
 };
 

@@ -69,7 +69,8 @@ static void count_hop(struct cleanup *c, struct span name)
 	struct fault fault;
 
 	if (!span_is_nocase(name, "Received") ||
-	    ++c->hops < c->service->conf->v.hopcount_limit || c->rc != RC_OK)
+	    ++c->hops < c->service->conf->v.hopcount_limit ||
+	    (c->flags & CLEANUP_BOUNCE) || c->rc != RC_OK)
 		return;
 	log_warning_as("cleanup", "%s: message rejected: hopcount exceeded",
 		       c->message->queue_id);

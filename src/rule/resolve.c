@@ -30,7 +30,7 @@ enum rc resolve_is_local(struct resolver *resolver, struct span domain,
 	if (domain.len > 0 && domain.ptr[0] == '[') {
 		if (!address_literal_ip(domain, &ip))
 			return RC_NONE;
-		return own_addresses_has(resolver->own, ip) ? RC_OK : RC_NONE;
+		return own_ips_has(resolver->own, ip) ? RC_OK : RC_NONE;
 	}
 	return match_list_domain(resolver->mydestination, domain, fault);
 }

@@ -15,7 +15,7 @@ struct transport_relay {
 
 struct resolver {
 	struct conf *conf;
-	struct own_addresses *own;
+	struct own_ips *own;
 	struct match_list *mydestination, *virtual_alias_domains,
 		*virtual_mailbox_domains, *relay_domains;
 	struct maps *transports, *relocated, *sender_relayhosts,

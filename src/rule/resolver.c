@@ -152,7 +152,7 @@ enum rc resolver_open(TALLOC_CTX *mem, struct conf *conf,
 	r->conf = conf_ref(conf);
 	talloc_set_destructor(r, resolver_close);
 	r->quick = true;
-	r->own = own_addresses_new(r, conf);
+	r->own = own_ips_new(r, conf);
 	r->bare_parents = word_in_list(conf->v.parent_domain_matches_subdomains,
 				       "transport_maps");
 	rc = lists_open(r, fault);

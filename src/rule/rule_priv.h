@@ -22,8 +22,8 @@ MUST_CHECK enum rc maps_lookup_key(struct maps *maps, TALLOC_CTX *mem,
 
 /* The addresses that mail for [address] may use to mean this host:
  * inet_interfaces and proxy_interfaces, read once. */
-struct own_addresses;
-struct own_addresses *own_addresses_new(TALLOC_CTX *mem,
+struct own_ips;
+struct own_ips *own_ips_new(TALLOC_CTX *mem,
 					const struct conf *conf);
 /* ip: "192.0.2.1", "2001:db8::1" */
-bool own_addresses_has(const struct own_addresses *own, struct span ip);
+bool own_ips_has(const struct own_ips *own, struct span ip);

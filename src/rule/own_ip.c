@@ -7,23 +7,23 @@
 
 #include "rule/rule_priv.h"
 
-enum { OWN_ADDRESSES_MAX = 4096, NAME_MAX_BYTES = 255 };
+enum { OWN_IPS_MAX = 4096, NAME_MAX_BYTES = 255 };
 
 struct ip {
 	int family;
 	uint8_t bytes[16];
 };
 
-struct own_addresses {
+struct own_ips {
 	struct ip *ips;
 	size_t count;
 };
 
-static void ip_add(struct own_addresses *own, int family, const void *bytes)
+static void ip_add(struct own_ips *own, int family, const void *bytes)
 {
 	struct ip *ip;
 
-	if (own->count >= OWN_ADDRESSES_MAX)
+	if (own->count >= OWN_IPS_MAX)
 		return;
 	own->ips = mem_resize(own, own->ips, struct ip, own->count + 1);
 	ip = &own->ips[own->count++];
@@ -31,7 +31,7 @@ static void ip_add(struct own_addresses *own, int family, const void *bytes)
 	memcpy(ip->bytes, bytes, family == AF_INET ? 4 : 16);
 }
 
-static void sockaddr_add(struct own_addresses *own, const struct sockaddr *from)
+static void sockaddr_add(struct own_ips *own, const struct sockaddr *from)
 {
 	if (from == NULL)
 		return;
@@ -64,7 +64,7 @@ static bool ip_parse(struct span text, struct ip *ret_ip)
 	return true;
 }
 
-static void interfaces_add(struct own_addresses *own)
+static void interfaces_add(struct own_ips *own)
 {
 	struct ifaddrs *list = NULL;
 
@@ -75,7 +75,7 @@ static void interfaces_add(struct own_addresses *own)
 	freeifaddrs(list);
 }
 
-static void loopback_add(struct own_addresses *own)
+static void loopback_add(struct own_ips *own)
 {
 	struct in_addr loopback = { .s_addr = htonl(INADDR_LOOPBACK) };
 
@@ -83,7 +83,7 @@ static void loopback_add(struct own_addresses *own)
 	ip_add(own, AF_INET6, &in6addr_loopback);
 }
 
-static void name_add(struct own_addresses *own, struct span name)
+static void name_add(struct own_ips *own, struct span name)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct addrinfo *list = NULL;
@@ -100,7 +100,7 @@ static void name_add(struct own_addresses *own, struct span name)
 	freeaddrinfo(list);
 }
 
-static void list_add(struct own_addresses *own, struct span list)
+static void list_add(struct own_ips *own, struct span list)
 {
 	struct span word;
 
@@ -126,17 +126,17 @@ static void list_add(struct own_addresses *own, struct span list)
 	}
 }
 
-struct own_addresses *own_addresses_new(TALLOC_CTX *mem,
+struct own_ips *own_ips_new(TALLOC_CTX *mem,
 					const struct conf *conf)
 {
-	struct own_addresses *own = mem_new(mem, struct own_addresses);
+	struct own_ips *own = mem_new(mem, struct own_ips);
 
 	list_add(own, span_from(conf->v.inet_interfaces));
 	list_add(own, span_from(conf->v.proxy_interfaces));
 	return own;
 }
 
-bool own_addresses_has(const struct own_addresses *own, struct span text)
+bool own_ips_has(const struct own_ips *own, struct span text)
 {
 	struct ip ip;
 
