@@ -28,17 +28,25 @@ struct master_entry {
 	bool wakeup_after_use; /* "60?" */
 	int max_processes;     /* 0: no limit; "-" is default_process_limit */
 	const char *program;   /* "smtpd", as written */
-	const char *const *argv; /* after the program, braces stripped */
+	/* After the program, braces stripped, without the -o options. Options
+	 * end at the first word that is not one: in "pipe argv=uux -r -o x"
+	 * the last three words are arguments. */
+	const char *const *argv;
 	size_t argc;
 	const char *const *overrides; /* "name=value" of every -o, in order */
 	size_t override_count;
 	int line;
+	/* Every word as it is written, braces and all: for postconf -M. */
+	const char *const *words;
+	size_t word_count;
 };
 
 struct master_table {
 	const char *path;
 	struct master_entry *entries;
 	size_t count;
+	const char *const *warnings; /* ".../master.cf, line 7: ..." */
+	size_t warning_count;
 };
 
 /* Lines disabled by master_service_disable are left out; of two with the same
@@ -46,4 +54,13 @@ struct master_table {
 MUST_CHECK enum rc master_cf_load(TALLOC_CTX *mem, const struct conf *conf,
 				  struct master_table **ret_table,
 				  struct fault *fault);
+/* Every line, also the disabled and the repeated ones. */
+MUST_CHECK enum rc master_cf_load_all(TALLOC_CTX *mem, const struct conf *conf,
+				      struct master_table **ret_table,
+				      struct fault *fault);
+/* The same from a text in memory. */
+MUST_CHECK enum rc master_cf_parse(TALLOC_CTX *mem, const struct conf *conf,
+				   struct span text, const char *path,
+				   struct master_table **ret_table,
+				   struct fault *fault);
 const char *service_type_name(enum service_type type);
