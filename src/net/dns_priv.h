@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dns_priv - questions that leave the process.
+ *
+ * Threads  libunbound resolves in a thread of its own; a second one, the pump,
+ *          hands its answers to the threads that wait. Both start with the
+ *          first question.
+ */
+#pragma once
+
+#include "net/dns.h"
+#include "net/hosts_priv.h"
+
+struct ub_result;
+struct dns_asker;
+struct dns_question;
+
+struct dns {
+	int timeout_ms;
+	struct hosts *hosts;
+	struct dns_asker *asker;
+};
+
+struct dns_asker *dns_asker_new(TALLOC_CTX *mem, const struct dns_config *config,
+				const char *const *servers, size_t count);
+/* Begin; several questions may be under way in one thread. Freeing a question
+ * before its answer drops it. */
+MUST_CHECK enum rc dns_question_new(TALLOC_CTX *mem, struct dns_asker *asker,
+				    const char *name, enum dns_type type,
+				    struct dns_question **ret_question,
+				    struct fault *fault);
+/* RC_TEMP: not before the deadline, or the servers cannot say. The result is
+ * the question's. */
+MUST_CHECK enum rc dns_question_wait(struct dns_question *question,
+				     uint64_t deadline_ms,
+				     struct ub_result **ret_result,
+				     struct fault *fault);
+
+/* dns_record.c: records out of the answer's bytes. false: they make no sense.
+ */
+bool dns_record_read(TALLOC_CTX *mem, enum dns_type type, struct span data,
+		     struct dns_record *ret_record);
+/* An uncompressed name as text without the last dot. */
+bool dns_name_read(TALLOC_CTX *mem, struct span *data, const char **ret_name);
