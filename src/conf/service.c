@@ -185,7 +185,19 @@ struct service *service_start(TALLOC_CTX *mem, int argc, char **argv)
 	log_setup(service->conf, service->program, SERVICE_LOG_FD);
 	log_set_verbose(args.verbose);
 	tzset();
+	service->source = source;
 	return service;
+}
+
+enum rc service_reload(struct service *service, struct fault *fault)
+{
+	struct conf *conf;
+
+	if (conf_load(&service->source, &conf, fault) != RC_OK)
+		return fault->rc;
+	conf_unref(service->conf);
+	service->conf = conf;
+	return RC_OK;
 }
 
 static void raise_descriptor_limit(void)

@@ -40,10 +40,16 @@ struct service {
 	/* Arguments that are not options of every service (flags=..., user=...). */
 	const char *const *argv;
 	size_t argc;
+	struct conf_source source; /* what conf was loaded from */
 };
 
 /* Parse the command line, load the configuration, open the log. */
 struct service *service_start(TALLOC_CTX *mem, int argc, char **argv);
+/* For services that reload in place (CONTROL_RELOAD): read the configuration
+ * again, with the same overrides, into service->conf. What still works with the
+ * old one has a reference of its own. On failure nothing changes. */
+MUST_CHECK enum rc service_reload(struct service *service,
+				  struct fault *fault);
 /* chroot to queue_directory when asked, become $mail_owner when asked (for
  * good: uid, gid and groups), set no_new_privs when no longer root, raise
  * RLIMIT_NOFILE to its hard limit, chdir to queue_directory. */

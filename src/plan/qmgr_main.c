@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <unistd.h>
+
+#include "conf/service.h"
+#include "plan/qmgr_priv.h"
+#include "sys/log.h"
+
+enum { DRAIN_POLL_MS = 200 };
+
+struct program {
+	struct service *service;
+	struct poller *poller;
+	struct poller_watch *control;
+	struct qmgr *qmgr;
+	bool is_stopping;
+};
+
+static void program_stop(struct program *program)
+{
+	program->is_stopping = true;
+	qmgr_drain(program->qmgr);
+}
+
+static void program_reload(struct program *program)
+{
+	struct fault fault;
+
+	if (service_reload(program->service, &fault) != RC_OK) {
+		log_error("the new configuration is not used: %s", fault.text);
+		return;
+	}
+	qmgr_reload(program->qmgr, program->service->conf);
+}
+
+static void control_packet(struct program *program, struct packet_in *in)
+{
+	int fd = packet_take_fd(in);
+
+	if (in->type == CONTROL_DRAIN)
+		program_stop(program);
+	else if (in->type == CONTROL_RELOAD)
+		program_reload(program);
+	else if (in->type == CONTROL_LOG && fd >= 0 &&
+		 dup2(fd, SERVICE_LOG_FD) < 0)
+		log_warning("new log file: %m");
+	if (fd >= 0)
+		close(fd);
+}
+
+static void control_ready(void *arg, int fd, uint32_t events)
+{
+	struct program *program = arg;
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct packet_in in;
+	struct fault fault;
+	enum rc rc = packet_receive(tmp, fd, &in, &fault);
+
+	if (rc == RC_OK) {
+		control_packet(program, &in);
+	} else if (rc == RC_PERM) { /* the master is gone */
+		TALLOC_FREE(program->control);
+		program_stop(program);
+	}
+}
+
+static void terminated(void *arg, int signal)
+{
+	program_stop(arg);
+}
+
+static void program_open(struct program *program, TALLOC_CTX *mem)
+{
+	struct store *store;
+	struct fault fault;
+
+	if (poller_open(mem, &program->poller, &fault) != RC_OK ||
+	    poller_signal(program->poller, SIGTERM, terminated, program,
+			  &fault) != RC_OK ||
+	    service_confine(program->service, &fault) != RC_OK ||
+	    store_open(mem, ".", STORE_OWNER, &store, &fault) != RC_OK ||
+	    qmgr_open(mem, program->service->conf, store, program->poller,
+		      &program->qmgr, &fault) != RC_OK ||
+	    qmgr_load(program->qmgr, &fault) != RC_OK)
+		log_fatal("%s", fault.text);
+	if (poller_watch(mem, program->poller, program->service->control_fd,
+			 EPOLLIN, control_ready, program, &program->control,
+			 &fault) != RC_OK)
+		log_fatal("control socket: %s", fault.text);
+	for (int i = 0; i < program->service->listen_count; i++)
+		peers_listen(program->qmgr->peers, SERVICE_LISTEN_FD + i);
+}
+
+static void say_ready(const struct program *program)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct packet_out out;
+	struct fault fault;
+
+	packet_begin(&out, tmp, CONTROL_READY);
+	if (packet_send(program->service->control_fd, &out, &fault) != RC_OK)
+		log_warning("tell master: %s", fault.text);
+}
+
+int main(int argc, char **argv)
+{
+	TALLOC_CTX *mem = talloc_new(NULL);
+	struct program program = { 0 };
+	struct fault fault;
+
+	program.service = service_start(mem, argc, argv);
+	program_open(&program, mem);
+	say_ready(&program);
+	while (!program.is_stopping || !qmgr_is_idle(program.qmgr))
+		if (poller_run_once(program.poller,
+				    program.is_stopping ? DRAIN_POLL_MS : -1,
+				    &fault) != RC_OK)
+			log_fatal("%s", fault.text);
+	/* The store syncs what it wrote when it is closed. */
+	talloc_free(mem);
+	return 0;
+}

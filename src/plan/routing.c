@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/routing.h"
+
+#include <pwd.h>
+
+static int plan_conf_done(struct plan_conf *plan_conf)
+{
+	conf_unref(plan_conf->conf);
+	return 0;
+}
+
+static enum rc user_lists_open(struct plan_conf *plan_conf,
+			       struct fault *fault)
+{
+	const struct conf_values *v = &plan_conf->conf->v;
+
+	if (match_list_open(plan_conf, plan_conf->conf,
+			    "authorized_mailq_users", v->authorized_mailq_users,
+			    &plan_conf->mailq_users, fault) != RC_OK)
+		return fault_add(fault, "authorized_mailq_users");
+	if (match_list_open(plan_conf, plan_conf->conf,
+			    "authorized_flush_users", v->authorized_flush_users,
+			    &plan_conf->flush_users, fault) != RC_OK)
+		return fault_add(fault, "authorized_flush_users");
+	return RC_OK;
+}
+
+enum rc plan_conf_open(struct conf *conf, struct plan_conf **ret_plan_conf,
+		       struct fault *fault)
+{
+	struct plan_conf *plan_conf = mem_new(NULL, struct plan_conf);
+	const struct passwd *owner = getpwnam(conf->v.mail_owner);
+	enum rc rc;
+
+	plan_conf->uses = 1;
+	plan_conf->conf = conf_ref(conf);
+	plan_conf->mail_owner_uid = owner == NULL ? UINT32_MAX : owner->pw_uid;
+	talloc_set_destructor(plan_conf, plan_conf_done);
+	rc = resolver_open(plan_conf, conf, &plan_conf->resolver, fault);
+	if (rc == RC_OK)
+		rc = user_lists_open(plan_conf, fault);
+	if (rc != RC_OK) {
+		talloc_free(plan_conf);
+		return rc;
+	}
+	*ret_plan_conf = plan_conf;
+	return RC_OK;
+}
+
+struct plan_conf *plan_conf_ref(struct plan_conf *plan_conf)
+{
+	__atomic_add_fetch(&plan_conf->uses, 1, __ATOMIC_RELAXED);
+	return plan_conf;
+}
+
+void plan_conf_unref(struct plan_conf *plan_conf)
+{
+	if (__atomic_sub_fetch(&plan_conf->uses, 1, __ATOMIC_ACQ_REL) == 0)
+		talloc_free(plan_conf);
+}
+
+bool list_has_word(const char *list, const char *word)
+{
+	struct span rest = span_from(list), token;
+
+	while (span_token(&rest, ", \t\r\n", &token))
+		if (span_is(token, word))
+			return true;
+	return false;
+}
+
+static const char *domain_of(const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return at == NULL ? address : at + 1;
+}
+
+/* "transport:nexthop" of a content filter or FILTER action. */
+static void route_by_filter(TALLOC_CTX *mem, const struct conf *conf,
+			    const char *filter, struct routing *routing)
+{
+	const char *colon = strchr(filter, ':');
+
+	routing->transport =
+		colon == NULL ? filter :
+				mem_span_dup(mem, (struct span){ filter,
+						  (size_t)(colon - filter) });
+	routing->nexthop = colon == NULL ? "" : colon + 1;
+	if (routing->nexthop[0] == '\0')
+		routing->nexthop = conf->v.default_filter_nexthop;
+	if (routing->nexthop[0] == '\0')
+		routing->nexthop = domain_of(routing->address);
+}
+
+static bool is_double_bounce(const struct conf *conf, const struct route *route)
+{
+	size_t len = strlen(conf->v.double_bounce_sender);
+
+	return route->class == CLASS_LOCAL &&
+	       strncasecmp(route->recipient, conf->v.double_bounce_sender,
+			   len) == 0 &&
+	       (route->recipient[len] == '@' || route->recipient[len] == '\0');
+}
+
+static void route_one(TALLOC_CTX *mem, const struct plan_conf *plan_conf,
+		      const struct envelope *env, struct routing *routing)
+{
+	const char *address = env->recipients[routing->recipient].address;
+	struct route *route = NULL;
+	struct fault fault;
+	enum rc rc;
+
+	routing->address = address;
+	rc = resolve(plan_conf->resolver, mem, span_from(env->sender),
+		     span_from(address), &route, &fault);
+	if (rc == RC_OK) {
+		routing->transport = route->transport;
+		routing->nexthop = route->nexthop;
+		routing->address = route->recipient;
+		routing->is_double_bounce =
+			is_double_bounce(plan_conf->conf, route);
+		if (env->filter != NULL && env->filter[0] != '\0')
+			route_by_filter(mem, plan_conf->conf, env->filter,
+					routing);
+		return;
+	}
+	if (rc == RC_PERM) {
+		routing->transport = "error";
+		routing->nexthop =
+			mem_printf(mem, "%s %s", fault.dsn, fault.text);
+		return;
+	}
+	routing->transport = "retry";
+	routing->nexthop = "4.3.0 address resolver failure";
+}
+
+void routing_resolve(TALLOC_CTX *mem, const struct plan_conf *plan_conf,
+		     const struct envelope *env, struct routing *routings,
+		     size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		route_one(mem, plan_conf, env, &routings[i]);
+}

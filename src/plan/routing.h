@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * routing - what a snapshot of the configuration says about messages: where
+ * each recipient goes, and who may ask about the queue.
+ *
+ * Owner    counted; the last plan_conf_unref frees it, on any thread
+ * Threads  immutable; any thread may ask
+ */
+#pragma once
+
+#include "queue/envelope.h"
+#include "rule/resolve.h"
+
+struct plan_conf {
+	int uses; /* atomic */
+	struct conf *conf;
+	struct resolver *resolver;
+	struct match_list *mailq_users, *flush_users;
+	uint32_t mail_owner_uid;
+};
+
+MUST_CHECK enum rc plan_conf_open(struct conf *conf,
+				  struct plan_conf **ret_plan_conf,
+				  struct fault *fault);
+struct plan_conf *plan_conf_ref(struct plan_conf *plan_conf);
+void plan_conf_unref(struct plan_conf *plan_conf);
+
+/* Is the name in a parameter that lists names, such as defer_transports? */
+bool list_has_word(const char *list, const char *word);
+
+struct routing {
+	uint32_t recipient; /* index in the envelope */
+	const char *transport, *nexthop, *address;
+	bool is_double_bounce; /* to be discarded */
+};
+
+/* Route these recipients of the envelope; texts are children of mem. What
+ * cannot be routed now goes to the retry service, what never can to error. */
+void routing_resolve(TALLOC_CTX *mem, const struct plan_conf *plan_conf,
+		     const struct envelope *env, struct routing *routings,
+		     size_t count);
