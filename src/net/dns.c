@@ -102,6 +102,15 @@ static enum rc fault_outcome(struct fault *fault, enum dns_outcome outcome,
 				  "type");
 }
 
+static char *name_bare(TALLOC_CTX *mem, const char *name)
+{
+	struct span span = span_from(name);
+
+	if (span_ends(span, "."))
+		span.len--;
+	return mem_span_dup(mem, span);
+}
+
 /* RC_PERM: a record makes no sense. */
 static enum rc records_read(struct dns_answer *answer,
 			    const struct ub_result *result)
@@ -141,9 +150,9 @@ static enum rc answer_read(TALLOC_CTX *mem, const char *name,
 				  "Host not found, try again");
 	answer = mem_new(mem, struct dns_answer);
 	answer->secure = result->secure;
-	answer->name = mem_strdup(answer, result->canonname != NULL ?
-						  result->canonname :
-						  name);
+	answer->name = name_bare(answer, result->canonname != NULL ?
+						 result->canonname :
+						 name);
 	if (result->havedata) {
 		rc = records_read(answer, result);
 	} else {
