@@ -22,19 +22,30 @@ enum map_flags {
 	MAP_SECURE = 2,	     /* refuse proxy: and $1 (local delivery) */
 };
 
+/* RC_OK with a text in *fault: open, but a line of it is bad and skipped. */
 MUST_CHECK enum rc map_open(TALLOC_CTX *mem, const struct conf *conf,
 			    struct span type_and_name, int flags,
 			    struct map **ret_map, struct fault *fault);
+/* Never fails: a table that cannot be opened answers RC_TEMP and is tried again
+ * now and then. *fault (zeroed by the caller, may be NULL) says why, unless it
+ * already has a text. */
+struct map *map_open_or_broken(TALLOC_CTX *mem, const struct conf *conf,
+			       struct span type_and_name, int flags,
+			       struct fault *fault);
 MUST_CHECK enum rc map_lookup(struct map *map, TALLOC_CTX *mem,
 			      struct span key, struct span *ret_value,
 			      struct fault *fault);
 bool map_is_pattern(const struct map *map);
 const char *map_name(const struct map *map); /* "hash:/etc/postfix/access" */
+/* The file has changed and this process may not open it any more (it gave up
+ * its rights since): the old content is in use. A process that can be started
+ * again should end when it is idle. */
+bool map_needs_restart(const struct map *map);
 
 /* A list of tables, searched in order; the first hit wins. An empty list finds
  * nothing. A table that cannot be opened makes RC_TEMP of each lookup that gets
- * as far as it, and one warning in *fault at open (returned RC_CONF only when
- * the text itself is malformed). */
+ * as far as it, and one warning in *fault at open: RC_OK with a text there
+ * (RC_CONF is returned only when the list itself is malformed). */
 struct maps;
 
 MUST_CHECK enum rc maps_open(TALLOC_CTX *mem, const struct conf *conf,
@@ -46,3 +57,4 @@ struct map *maps_at(const struct maps *maps, size_t i);
 MUST_CHECK enum rc maps_lookup(struct maps *maps, TALLOC_CTX *mem,
 			       struct span key, struct span *ret_value,
 			       struct fault *fault);
+bool maps_needs_restart(const struct maps *maps);

@@ -55,6 +55,9 @@ MUST_CHECK enum rc map_writer_delete(struct map_writer *writer, struct span key,
 MUST_CHECK enum rc map_writer_commit(struct map_writer *writer,
 				     struct fault *fault);
 
+/* "/etc/postfix/access.db" */
+const char *map_writer_path(const struct map_writer *writer);
+
 /* Every entry, in the table's own order. A callback that does not return RC_OK
  * stops the walk. */
 typedef enum rc map_each_fn(void *arg, struct span key, struct span value,

@@ -4,6 +4,9 @@
  *
  * Elements  literal, .domain, /file, type:table, address, net/mask, [v6]/len,
  *           !element (negates). The first match wins.
+ * Names     in parent_domain_matches_subdomains: a domain also matches what is
+ *           below it; else .domain does that. mydestination, virtual_*_domains
+ *           and lists of users or words match whole names only.
  * Errors    RC_OK matches, RC_NONE does not, RC_TEMP a table failed (never "no
  *           match"); a malformed element is RC_CONF at open
  * Threads   immutable after open; any thread may ask
@@ -20,6 +23,7 @@ MUST_CHECK enum rc match_list_open(TALLOC_CTX *mem, const struct conf *conf,
 				   const char *parameter, const char *text,
 				   struct match_list **ret_list,
 				   struct fault *fault);
+/* RC_OK with a text in *fault: a table in it cannot be opened now. */
 bool match_list_is_empty(const struct match_list *list);
 MUST_CHECK enum rc match_list_domain(const struct match_list *list,
 				     struct span domain, struct fault *fault);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "map/net_pattern.h"
+#include "map/rule_table.h"
+
+static const char *cidr_read(TALLOC_CTX *mem, const struct map *map,
+			     struct span *rest, struct rule *rule)
+{
+	struct net_pattern *net = mem_new(mem, struct net_pattern);
+	const char *problem;
+	struct span word;
+
+	if (!span_token(rest, " \t\r\n", &word))
+		return "no address pattern";
+	problem = net_pattern_parse(word, net);
+	if (problem != NULL)
+		return mem_printf(mem, "%s in \"%.*s\"", problem,
+				  (int)MIN_OF(word.len, (size_t)100), word.ptr);
+	rule->pattern = net;
+	return NULL;
+}
+
+static enum rc cidr_match(const struct rule *rule, struct span key,
+			  struct rule_captures *ret_captures,
+			  struct fault *fault)
+{
+	const struct net_pattern *net = rule->pattern;
+	struct net_address address;
+
+	if (!net_address_parse(key, &address))
+		return RC_PERM;
+	/* The other kind of address neither matches nor fails to. */
+	if (address.size != net->address.size)
+		return RC_PERM;
+	return net_pattern_match(net, &address) ? RC_OK : RC_NONE;
+}
+
+static const struct rule_kind cidr_kind = {
+	.name = "cidr",
+	.read = cidr_read,
+	.match = cidr_match,
+};
+
+static enum rc cidr_open(struct map *map, struct fault *fault)
+{
+	return rule_map_open(map, &cidr_kind, fault);
+}
+
+const struct map_driver map_driver_cidr = {
+	.type = "cidr",
+	.can = MAP_SHARED_BY_THREADS | MAP_PATTERN | MAP_NEEDS_NAME,
+	.open = cidr_open,
+	.lookup = rule_map_lookup,
+	.needs_restart = rule_map_needs_restart,
+};

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Berkeley DB: hash and btree. Both read files of either kind. */
+#include "map/map_store.h"
+
+#include <db.h>
+#include <errno.h>
+
+#include "map/map_priv.h"
+
+struct db_handle {
+	DB *db;
+	const char *path;
+};
+
+static void db_say_nothing(const DB_ENV *env, const char *prefix,
+			   const char *text)
+{
+}
+
+static enum rc db_fault(struct fault *fault, enum rc rc, const char *what,
+			const char *path, int error)
+{
+	return fault_set(fault, rc, "4.3.0", "%s %s: %s", what, path,
+			 db_strerror(error));
+}
+
+static int db_handle_close(struct db_handle *handle)
+{
+	if (handle->db != NULL)
+		handle->db->close(handle->db, DB_NOSYNC);
+	return 0;
+}
+
+static enum rc db_handle_open(TALLOC_CTX *mem, const char *path, DBTYPE type,
+			      uint32_t flags, uint32_t cache_bytes,
+			      void **ret_handle, struct fault *fault)
+{
+	struct db_handle *handle = mem_new(mem, struct db_handle);
+	int error;
+
+	handle->path = mem_strdup(handle, path);
+	talloc_set_destructor(handle, db_handle_close);
+	error = db_create(&handle->db, NULL, 0);
+	if (error == 0) {
+		handle->db->set_errcall(handle->db, db_say_nothing);
+		error = handle->db->set_cachesize(handle->db, 0, cache_bytes,
+						  1);
+	}
+	if (error == 0)
+		error = handle->db->open(handle->db, NULL, path, NULL, type,
+					 flags, 0644);
+	if (error == 0) {
+		*ret_handle = handle;
+		return RC_OK;
+	}
+	db_fault(fault, RC_CONF, "open database", path, error);
+	talloc_free(handle);
+	return RC_CONF;
+}
+
+static enum rc db_open(TALLOC_CTX *mem, const struct map *map, const char *path,
+		       int fd, void **ret_handle, struct fault *fault)
+{
+	return db_handle_open(
+		mem, path, DB_UNKNOWN, DB_RDONLY,
+		(uint32_t)map->conf->v.berkeley_db_read_buffer_size, ret_handle,
+		fault);
+}
+
+static DBT dbt_of(struct span text)
+{
+	DBT dbt = { .data = (void *)(uintptr_t)text.ptr,
+		    .size = (uint32_t)text.len };
+
+	return dbt;
+}
+
+static struct span span_of(const DBT *dbt)
+{
+	return (struct span){ dbt->data, dbt->size };
+}
+
+static enum rc db_get(void *arg, TALLOC_CTX *mem, struct span key,
+		      struct span *ret_value, struct fault *fault)
+{
+	struct db_handle *handle = arg;
+	DBT want = dbt_of(key), found = { 0 };
+	int error = handle->db->get(handle->db, NULL, &want, &found, 0);
+
+	if (error == DB_NOTFOUND)
+		return RC_NONE;
+	if (error != 0)
+		return db_fault(fault, RC_TEMP, "read", handle->path, error);
+	*ret_value = mem_span_copy(mem, span_of(&found));
+	return RC_OK;
+}
+
+static enum rc db_walk(void *arg, map_each_fn *each, void *each_arg,
+		       struct fault *fault)
+{
+	struct db_handle *handle = arg;
+	DBT key = { 0 }, value = { 0 };
+	DBC *cursor;
+	int error = handle->db->cursor(handle->db, NULL, &cursor, 0);
+	enum rc rc = RC_OK;
+
+	if (error != 0)
+		return db_fault(fault, RC_TEMP, "read", handle->path, error);
+	while (rc == RC_OK) {
+		error = cursor->get(cursor, &key, &value, DB_NEXT);
+		if (error != 0)
+			break;
+		rc = each(each_arg, span_of(&key), span_of(&value), fault);
+	}
+	cursor->close(cursor);
+	if (error != 0 && error != DB_NOTFOUND)
+		return db_fault(fault, RC_TEMP, "read", handle->path, error);
+	return rc;
+}
+
+static enum rc db_open_write(TALLOC_CTX *mem, const struct map *map,
+			     const char *path, bool edit, void **ret_handle,
+			     struct fault *fault)
+{
+	DBTYPE type = map->driver == &map_driver_hash ? DB_HASH : DB_BTREE;
+
+	return db_handle_open(
+		mem, path, edit ? DB_UNKNOWN : type,
+		edit ? 0 : DB_CREATE | DB_TRUNCATE,
+		(uint32_t)map->conf->v.berkeley_db_create_buffer_size,
+		ret_handle, fault);
+}
+
+static enum rc db_put(void *arg, struct span key, struct span value,
+		      bool replace, struct fault *fault)
+{
+	struct db_handle *handle = arg;
+	DBT k = dbt_of(key), v = dbt_of(value);
+	int error = handle->db->put(handle->db, NULL, &k, &v,
+				    replace ? 0 : DB_NOOVERWRITE);
+
+	if (error == DB_KEYEXIST)
+		return RC_NONE;
+	if (error != 0)
+		return db_fault(fault, RC_TEMP, "write", handle->path, error);
+	return RC_OK;
+}
+
+static enum rc db_erase(void *arg, struct span key, struct fault *fault)
+{
+	struct db_handle *handle = arg;
+	DBT k = dbt_of(key);
+	int error = handle->db->del(handle->db, NULL, &k, 0);
+
+	if (error == DB_NOTFOUND)
+		return RC_NONE;
+	if (error != 0)
+		return db_fault(fault, RC_TEMP, "write", handle->path, error);
+	return RC_OK;
+}
+
+static enum rc db_finish(void *arg, struct fault *fault)
+{
+	struct db_handle *handle = arg;
+	int error = handle->db->sync(handle->db, 0);
+
+	if (error != 0)
+		return db_fault(fault, RC_TEMP, "write", handle->path, error);
+	error = handle->db->close(handle->db, 0);
+	handle->db = NULL;
+	if (error != 0)
+		return db_fault(fault, RC_TEMP, "close", handle->path, error);
+	return RC_OK;
+}
+
+static const struct map_store db_store = {
+	.suffix = ".db",
+	.ends_in_nul = true,
+	.can_edit = true,
+	.open = db_open,
+	.get = db_get,
+	.walk = db_walk,
+	.open_write = db_open_write,
+	.put = db_put,
+	.erase = db_erase,
+	.finish = db_finish,
+};
+
+const struct map_driver map_driver_hash = {
+	.type = "hash",
+	.can = MAP_SHARED_BY_THREADS | MAP_NEEDS_NAME,
+	.open = map_store_open,
+	.lookup = map_store_lookup,
+	.each = map_store_each,
+	.needs_restart = map_store_needs_restart,
+	.store = &db_store,
+};
+
+const struct map_driver map_driver_btree = {
+	.type = "btree",
+	.can = MAP_SHARED_BY_THREADS | MAP_NEEDS_NAME,
+	.open = map_store_open,
+	.lookup = map_store_lookup,
+	.each = map_store_each,
+	.needs_restart = map_store_needs_restart,
+	.store = &db_store,
+};

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "map/map_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "map/mem_table.h"
+
+/* One state of the file. */
+struct store_table {
+	const struct map_store *store;
+	struct mem_table *small; /* all of it, or NULL */
+	void *handle;
+	pthread_mutex_t lock; /* handle */
+	int fd;
+	struct file_stamp stamp;
+};
+
+/* A lookup that meets a file in the middle of many changes gives up. */
+enum { RENEW_TRIES_MAX = 5 };
+
+char *map_store_path(TALLOC_CTX *mem, const struct map *map)
+{
+	return mem_printf(mem, "%s%s", map->name, map->driver->store->suffix);
+}
+
+struct span map_store_with_nul(TALLOC_CTX *mem, struct span text)
+{
+	return (struct span){ mem_span_dup(mem, text), text.len + 1 };
+}
+
+static struct span without_nul(struct span text)
+{
+	if (text.len > 0 && text.ptr[text.len - 1] == '\0')
+		text.len--;
+	return text;
+}
+
+static enum rc store_add(void *arg, struct span key, struct span value,
+			 struct fault *fault)
+{
+	struct mem_table *table = arg;
+
+	if (mem_table_add(table, without_nul(key), without_nul(value)) ==
+	    MEM_FULL)
+		return fault_set(fault, RC_TEMP, "4.3.0", "table too large");
+	return RC_OK;
+}
+
+static int store_table_close(struct store_table *table)
+{
+	pthread_mutex_destroy(&table->lock);
+	if (table->fd >= 0)
+		close(table->fd);
+	return 0;
+}
+
+/* Read all of it, or keep it open when it is large. */
+static enum rc store_fill(struct store_table *table, const char *path, int fd,
+			  struct fault *fault)
+{
+	struct mem_table *small;
+	enum rc rc;
+
+	if (table->stamp.size > STORE_SMALL_BYTES) {
+		table->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (table->fd < 0)
+			return fault_set(fault, RC_TEMP, "4.3.0",
+					 "open %s: %m", path);
+		return RC_OK;
+	}
+	small = mem_table_new(table);
+	rc = table->store->walk(table->handle, store_add, small, fault);
+	if (rc != RC_OK)
+		return fault_add(fault, "read %s", path);
+	table->small = small;
+	talloc_free(table->handle);
+	table->handle = NULL;
+	return RC_OK;
+}
+
+static enum rc store_load(struct map *map, const char *path, int fd,
+			  void **ret_table, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct store_table *table = mem_new(tmp, struct store_table);
+	enum rc rc;
+
+	table->store = map->driver->store;
+	table->fd = -1;
+	pthread_mutex_init(&table->lock, NULL);
+	talloc_set_destructor(table, store_table_close);
+	if (!file_stamp_of_fd(fd, &table->stamp))
+		return fault_set(fault, RC_TEMP, "4.3.0", "stat %s: %m", path);
+	rc = table->store->open(table, map, path, fd, &table->handle, fault);
+	if (rc != RC_OK)
+		return rc;
+	rc = store_fill(table, path, fd, fault);
+	if (rc != RC_OK)
+		return rc;
+	*ret_table = talloc_steal(NULL, table);
+	return RC_OK;
+}
+
+/* What to do about a table that is not there. */
+static enum rc missing_fault(const struct map *map, const char *path,
+			     struct fault *fault)
+{
+	if (access(map->name, F_OK) == 0)
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "open database %s: No such file or directory; "
+				 "run: postmap %s", path, map->full_name);
+	return fault_set(fault, RC_CONF, "4.3.5",
+			 "open database %s: No such file or directory; write "
+			 "%s and run: postmap %s", path, map->name,
+			 map->full_name);
+}
+
+enum rc map_store_open(struct map *map, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(map);
+	char *path = map_store_path(tmp, map);
+	struct map_watch *watch;
+	enum rc rc;
+
+	if (access(path, F_OK) < 0 && errno == ENOENT)
+		return missing_fault(map, path, fault);
+	rc = map_watch_open(map, path, MAP_WATCH_LOCK, store_load, &watch,
+			    fault);
+	if (rc != RC_OK)
+		return rc;
+	map->state = watch;
+	return RC_OK;
+}
+
+/* RC_NONE from the store with the NUL: ask again without. */
+static enum rc handle_get(struct store_table *table, TALLOC_CTX *mem,
+			  struct span key, struct span *ret_value,
+			  struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
+	enum rc rc;
+
+	rc = table->store->get(table->handle, mem, map_store_with_nul(tmp, key),
+			       ret_value, fault);
+	if (rc == RC_NONE)
+		rc = table->store->get(table->handle, mem, key, ret_value,
+				       fault);
+	if (rc == RC_OK)
+		*ret_value = without_nul(*ret_value);
+	return rc;
+}
+
+/* Ask the file itself. *ret_changed: it is not the file that was opened. */
+static enum rc large_get(struct store_table *table, TALLOC_CTX *mem,
+			 struct span key, struct span *ret_value,
+			 bool *ret_changed, struct fault *fault)
+{
+	struct file_stamp now;
+	enum rc rc;
+
+	pthread_mutex_lock(&table->lock);
+	rc = file_lock(table->fd, FILE_LOCK_SHARED, "table", fault);
+	if (rc == RC_OK) {
+		*ret_changed = !file_stamp_of_fd(table->fd, &now) ||
+			       !file_stamp_eq(&now, &table->stamp);
+		if (!*ret_changed)
+			rc = handle_get(table, mem, key, ret_value, fault);
+		if (file_lock(table->fd, FILE_UNLOCK, "table", NULL) != RC_OK)
+			*ret_changed = true;
+	}
+	pthread_mutex_unlock(&table->lock);
+	return rc;
+}
+
+enum rc map_store_lookup(struct map *map, TALLOC_CTX *mem, struct span key,
+			 struct span *ret_value, struct fault *fault)
+{
+	struct map_watch *watch = map->state;
+
+	for (int i = 0; i < RENEW_TRIES_MAX; i++) {
+		struct store_table *table = map_watch_hold(watch, fault);
+		bool changed = false;
+		enum rc rc = RC_NONE;
+		struct span value;
+
+		if (table == NULL)
+			return RC_TEMP;
+		if (table->small == NULL) {
+			rc = large_get(table, mem, key, ret_value, &changed,
+				       fault);
+		} else if (mem_table_find(table->small, key, &value)) {
+			*ret_value = mem_span_copy(mem, value);
+			rc = RC_OK;
+		}
+		map_watch_release(watch);
+		if (!changed)
+			return rc;
+		map_watch_renew(watch);
+	}
+	return fault_set(fault, RC_TEMP, "4.3.0",
+			 "the file changes again and again");
+}
+
+struct store_each {
+	map_each_fn *each;
+	void *arg;
+};
+
+static enum rc each_without_nul(void *arg, struct span key, struct span value,
+				struct fault *fault)
+{
+	struct store_each *each = arg;
+
+	return each->each(each->arg, without_nul(key), without_nul(value),
+			  fault);
+}
+
+enum rc map_store_each(struct map *map, map_each_fn *each, void *arg,
+		       struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(map);
+	const struct map_store *store = map->driver->store;
+	struct store_each wrapped = { each, arg };
+	char *path = map_store_path(tmp, map);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	void *handle = NULL;
+	enum rc rc;
+
+	if (fd < 0)
+		return fault_set(fault, RC_TEMP, "4.3.0", "open %s: %m", path);
+	rc = file_lock(fd, FILE_LOCK_SHARED, path, fault);
+	if (rc == RC_OK)
+		rc = store->open(tmp, map, path, fd, &handle, fault);
+	if (rc == RC_OK)
+		rc = store->walk(handle, each_without_nul, &wrapped, fault);
+	talloc_free(handle);
+	close(fd);
+	return rc;
+}
+
+bool map_store_needs_restart(const struct map *map)
+{
+	return map_watch_needs_restart(map->state);
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "map/map_build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "map/map_store.h"
+
+struct map_writer {
+	struct map *map; /* name and driver; never looked up */
+	const struct map_store *store;
+	int flags;
+	bool nul, fold;
+	const char *path;     /* /etc/postfix/access.db */
+	const char *building; /* beside it; NULL: changing path itself */
+	int old_fd;	      /* the table that is there, locked; or -1 */
+	void *handle;
+};
+
+enum { OPEN_TRIES_MAX = 10 };
+
+static int writer_close(struct map_writer *writer)
+{
+	talloc_free(writer->handle);
+	if (writer->building != NULL)
+		unlink(writer->building);
+	if (writer->old_fd >= 0)
+		close(writer->old_fd); /* and its lock */
+	return 0;
+}
+
+static enum rc writer_new(TALLOC_CTX *mem, const struct conf *conf,
+			  struct span type_and_name,
+			  const struct map_build_options *options,
+			  struct map_writer **ret_writer, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
+	struct map_writer *writer = mem_new(tmp, struct map_writer);
+	struct map *map = mem_new(writer, struct map);
+	struct span type, name;
+
+	if (!map_name_split(type_and_name, &type, &name) || name.len == 0)
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "expecting \"type:name\" instead of \"%.*s\"",
+				 (int)MIN_OF(type_and_name.len, (size_t)200),
+				 type_and_name.ptr);
+	map->driver = map_driver_find(type);
+	if (map->driver == NULL || map->driver->store == NULL)
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "unsupported dictionary type: %.*s%s (what can "
+				 "be made: %s)",
+				 (int)MIN_OF(type.len, (size_t)40), type.ptr,
+				 map->driver == NULL ?
+					 "" :
+					 " does not support bulk-mode creation.",
+				 map_driver_names(tmp, true));
+	map->conf = conf;
+	map->full_name = mem_span_dup(map, type_and_name);
+	map->name = mem_span_dup(map, name);
+	writer->map = map;
+	writer->store = map->driver->store;
+	writer->flags = options->flags;
+	writer->old_fd = -1;
+	writer->nul = writer->store->ends_in_nul;
+	if (options->flags & (MAP_BUILD_NUL | MAP_BUILD_NO_NUL))
+		writer->nul = (options->flags & MAP_BUILD_NUL) != 0;
+	writer->fold = !(options->flags & MAP_BUILD_NO_FOLD);
+	writer->path = map_store_path(writer, map);
+	talloc_set_destructor(writer, writer_close);
+	*ret_writer = talloc_steal(mem, writer);
+	return RC_OK;
+}
+
+/* Open and lock what is there now; it may be replaced while we wait. */
+static enum rc old_open(struct map_writer *writer, struct fault *fault)
+{
+	struct file_stamp held, there;
+
+	for (int i = 0; i < OPEN_TRIES_MAX; i++) {
+		enum rc rc;
+		int fd = open(writer->path, O_RDWR | O_CLOEXEC);
+
+		if (fd < 0 && errno == ENOENT)
+			return RC_NONE;
+		if (fd < 0)
+			return fault_set(fault, RC_CONF, "4.3.0",
+					 "open database %s: %m", writer->path);
+		rc = file_lock(fd, FILE_LOCK_EXCLUSIVE, writer->path, fault);
+		if (rc == RC_OK && file_stamp_of_fd(fd, &held) &&
+		    file_stamp_of_path(writer->path, &there) &&
+		    held.dev == there.dev && held.ino == there.ino) {
+			writer->old_fd = fd;
+			return RC_OK;
+		}
+		close(fd);
+		if (rc != RC_OK)
+			return rc;
+	}
+	return fault_set(fault, RC_TEMP, "4.3.0",
+			 "open database %s: replaced again and again",
+			 writer->path);
+}
+
+/* Owner and mode: as the old table has them, else as the source. */
+static enum rc take_rights(const struct map_writer *writer, const char *source,
+			   int fd, struct fault *fault)
+{
+	struct stat st;
+	bool chown_it = false;
+	mode_t mode = 0644;
+
+	if (writer->old_fd >= 0 && fstat(writer->old_fd, &st) == 0) {
+		chown_it = true;
+		mode = st.st_mode & 0777;
+	} else if (source != NULL && stat(source, &st) == 0) {
+		chown_it = !(writer->flags & MAP_BUILD_KEEP_USER);
+		if (!(writer->flags & MAP_BUILD_NEW_MODE))
+			mode = st.st_mode & 0666;
+	}
+	if (chown_it && geteuid() == 0 &&
+	    fchown(fd, st.st_uid, st.st_gid) < 0)
+		return fault_set(fault, RC_TEMP, "4.3.0", "chown %s: %m",
+				 writer->building);
+	if (fchmod(fd, mode) < 0)
+		return fault_set(fault, RC_TEMP, "4.3.0", "chmod %s: %m",
+				 writer->building);
+	return RC_OK;
+}
+
+/* An empty file beside the table, that nobody else can have put there. */
+static enum rc building_open(struct map_writer *writer, const char *source,
+			     struct fault *fault)
+{
+	char *path = mem_printf(writer, "%s.%ld.new", writer->path,
+				(long)getpid());
+	int fd;
+	enum rc rc;
+
+	unlink(path);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+		  0600);
+	if (fd < 0)
+		return fault_set(fault, RC_CONF, "4.3.0", "create %s: %m",
+				 path);
+	writer->building = path;
+	rc = take_rights(writer, source, fd, fault);
+	close(fd);
+	return rc;
+}
+
+enum rc map_writer_open(TALLOC_CTX *mem, const struct conf *conf,
+			struct span type_and_name, const char *source,
+			const struct map_build_options *options,
+			struct map_writer **ret_writer, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
+	bool edit = (options->flags & MAP_BUILD_INCREMENTAL) != 0;
+	struct map_writer *writer;
+	enum rc rc;
+
+	rc = writer_new(tmp, conf, type_and_name, options, &writer, fault);
+	if (rc != RC_OK)
+		return rc;
+	if (edit && !writer->store->can_edit)
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "%s: a table of this type cannot be changed, "
+				 "only made anew", writer->map->full_name);
+	rc = old_open(writer, fault);
+	if (rc != RC_OK && rc != RC_NONE)
+		return rc;
+	edit = edit && rc == RC_OK;
+	if (!edit) {
+		rc = building_open(writer, source, fault);
+		if (rc != RC_OK)
+			return rc;
+	}
+	rc = writer->store->open_write(writer, writer->map,
+				       edit ? writer->path : writer->building,
+				       edit, &writer->handle, fault);
+	if (rc == RC_OK)
+		*ret_writer = talloc_steal(mem, writer);
+	return rc;
+}
+
+/* The form of a key or value in the file. */
+static struct span stored(const struct map_writer *writer, TALLOC_CTX *mem,
+			  struct span text)
+{
+	return writer->nul ? map_store_with_nul(mem, text) : text;
+}
+
+static struct span folded(const struct map_writer *writer, TALLOC_CTX *mem,
+			  struct span key)
+{
+	return writer->fold ? map_fold(mem, key, NULL, 0) : key;
+}
+
+enum rc map_writer_put(struct map_writer *writer, struct span key,
+		       struct span value, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(writer);
+
+	key = stored(writer, tmp, folded(writer, tmp, key));
+	value = stored(writer, tmp, value);
+	return writer->store->put(writer->handle, key, value,
+				  (writer->flags & MAP_BUILD_REPLACE) != 0,
+				  fault);
+}
+
+/* Whichever way the key was written, it goes. */
+enum rc map_writer_delete(struct map_writer *writer, struct span key,
+			  struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(writer);
+	enum rc with, without;
+
+	key = folded(writer, tmp, key);
+	with = writer->store->erase(writer->handle,
+				    map_store_with_nul(tmp, key), fault);
+	if (with != RC_OK && with != RC_NONE)
+		return with;
+	without = writer->store->erase(writer->handle, key, fault);
+	return without == RC_NONE ? with : without;
+}
+
+/* The new name survives a power cut. */
+static enum rc directory_sync(const char *path, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	char *directory = dirname(mem_strdup(tmp, path));
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result;
+
+	if (fd < 0 && errno == EACCES)
+		return RC_OK; /* may be written and searched, not read */
+	result = fd < 0 ? -1 : fsync(fd);
+	if (result < 0)
+		fault_set(fault, RC_TEMP, "4.3.0", "sync %s: %m", directory);
+	if (fd >= 0)
+		close(fd);
+	return result < 0 ? RC_TEMP : RC_OK;
+}
+
+/* After the library is done: it may have written without a sync. */
+static enum rc file_sync(const char *path, struct fault *fault)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int result = fd < 0 ? -1 : fsync(fd);
+
+	if (result < 0)
+		fault_set(fault, RC_TEMP, "4.3.0", "sync %s: %m", path);
+	if (fd >= 0)
+		close(fd);
+	return result < 0 ? RC_TEMP : RC_OK;
+}
+
+enum rc map_writer_commit(struct map_writer *writer, struct fault *fault)
+{
+	enum rc rc = writer->store->finish(writer->handle, fault);
+
+	if (rc != RC_OK || writer->building == NULL)
+		return rc;
+	rc = file_sync(writer->building, fault);
+	if (rc != RC_OK)
+		return rc;
+	if (rename(writer->building, writer->path) < 0)
+		return fault_set(fault, RC_TEMP, "4.3.0", "rename %s to %s: %m",
+				 writer->building, writer->path);
+	writer->building = NULL;
+	return directory_sync(writer->path, fault);
+}
+
+const char *map_writer_path(const struct map_writer *writer)
+{
+	return writer->path;
+}

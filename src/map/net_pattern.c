@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "map/net_pattern.h"
+
+#include <arpa/inet.h>
+
+static struct span without_brackets(struct span text)
+{
+	if (text.len > 2 && text.ptr[0] == '[' && span_ends(text, "]"))
+		return (struct span){ text.ptr + 1, text.len - 2 };
+	return text;
+}
+
+bool net_address_parse(struct span text, struct net_address *ret_address)
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+	char copy[INET6_ADDRSTRLEN];
+	struct net_address address = { 0 };
+
+	text = without_brackets(text);
+	if (span_starts_nocase(text, "IPv6:"))
+		text = span_skip(text, strlen("IPv6:"));
+	if (text.len == 0 || text.len >= sizeof(copy) ||
+	    span_find(text, '\0') >= 0)
+		return false;
+	memcpy(copy, text.ptr, text.len);
+	copy[text.len] = '\0';
+	if (inet_pton(AF_INET, copy, address.bytes) == 1) {
+		address.size = 4;
+	} else if (inet_pton(AF_INET6, copy, address.bytes) == 1) {
+		address.size = 16;
+		if (memcmp(address.bytes, mapped, sizeof(mapped)) == 0) {
+			address.size = 4;
+			memmove(address.bytes, address.bytes + 12, 4);
+		}
+	} else {
+		return false;
+	}
+	*ret_address = address;
+	return true;
+}
+
+static bool bits_are_zero(const struct net_address *address, unsigned int from)
+{
+	for (unsigned int bit = from; bit < address->size * 8; bit++)
+		if (address->bytes[bit / 8] & (0x80 >> bit % 8))
+			return false;
+	return true;
+}
+
+const char *net_pattern_parse(struct span text, struct net_pattern *ret_pattern)
+{
+	struct net_pattern pattern = { 0 };
+	struct span host = without_brackets(text);
+	ssize_t slash = span_rfind(host, '/');
+	uint64_t prefix;
+
+	if (slash < 0) {
+		if (!net_address_parse(host, &pattern.address))
+			return "bad address pattern";
+		pattern.prefix = pattern.address.size * 8;
+		*ret_pattern = pattern;
+		return NULL;
+	}
+	if (!net_address_parse(span_take(host, (size_t)slash),
+			       &pattern.address))
+		return "bad address pattern";
+	if (!span_to_u64(span_skip(host, (size_t)slash + 1),
+			 pattern.address.size * 8, &prefix))
+		return "bad mask length";
+	pattern.prefix = (unsigned int)prefix;
+	if (!bits_are_zero(&pattern.address, pattern.prefix))
+		return "non-null host address bits";
+	*ret_pattern = pattern;
+	return NULL;
+}
+
+/* Digits and dots only, or a colon or bracket, before the mask. */
+bool net_pattern_looks_like(struct span text)
+{
+	ssize_t slash = span_find(text, '/');
+	struct span host = slash < 0 ? text : span_take(text, (size_t)slash);
+
+	if (span_find(host, ':') >= 0 || span_find(host, '[') >= 0)
+		return true;
+	for (size_t i = 0; i < host.len; i++)
+		if (!ascii_is_digit(host.ptr[i]) && host.ptr[i] != '.')
+			return false;
+	return host.len > 0;
+}
+
+bool net_pattern_match(const struct net_pattern *pattern,
+		       const struct net_address *address)
+{
+	unsigned int whole = pattern->prefix / 8, bits = pattern->prefix % 8;
+
+	if (pattern->address.size != address->size ||
+	    memcmp(pattern->address.bytes, address->bytes, whole) != 0)
+		return false;
+	if (bits == 0)
+		return true;
+	return ((pattern->address.bytes[whole] ^ address->bytes[whole]) &
+		(0xff00u >> bits) & 0xff) == 0;
+}

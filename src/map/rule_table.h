@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rule_table - tables of rules tried in order: cidr, regexp, pcre.
+ *
+ * Shape    [!]PATTERN result        if [!]PATTERN        endif
+ * Errors   a bad rule is skipped, and the first one is named in the fault of
+ *          the open that went well otherwise
+ * Threads  immutable once read
+ */
+#pragma once
+
+#include "map/map_watch.h"
+
+enum { RULE_CAPTURES_MAX = 100 };
+
+struct rule_captures {
+	struct span spans[RULE_CAPTURES_MAX]; /* [0]: all of the match */
+	size_t count;
+};
+
+struct rule {
+	enum rule_type { RULE_MATCH, RULE_IF, RULE_ENDIF } type;
+	bool negated;
+	unsigned int line;
+	void *pattern;	 /* the kind's; NULL for endif */
+	size_t captures; /* how many the pattern has */
+	size_t endif;	 /* RULE_IF: index of its endif */
+	const char *result;
+};
+
+/* What makes a kind of table. */
+struct rule_kind {
+	const char *name; /* "regexp" */
+	bool substitutes; /* $1 in results */
+	/* Read a pattern off the front of *rest. NULL, or what is wrong. */
+	const char *(*read)(TALLOC_CTX *mem, const struct map *map,
+			    struct span *rest, struct rule *rule);
+	/* RC_OK matches (before negation), RC_NONE does not, RC_PERM this rule
+	 * does not apply to such a key, RC_TEMP */
+	enum rc (*match)(const struct rule *rule, struct span key,
+			 struct rule_captures *ret_captures,
+			 struct fault *fault);
+};
+
+enum rc rule_map_open(struct map *map, const struct rule_kind *kind,
+		      struct fault *fault);
+enum rc rule_map_lookup(struct map *map, TALLOC_CTX *mem, struct span key,
+			struct span *ret_value, struct fault *fault);
+bool rule_map_needs_restart(const struct map *map);
