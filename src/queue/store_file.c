@@ -122,15 +122,14 @@ enum rc store_file_log(struct store *store, const char *queue_id,
 void store_file_condemn(struct store *store, const char *path, const char *why)
 {
 	if (store->mode != STORE_OWNER) {
-		log_warning("queue/%s: %s", path, why);
+		log_warning("%s", why);
 		return;
 	}
 	if (renameat(store->dirs->queue, path, store->dirs->corrupt,
 		     path + 3) < 0)
-		log_warning("queue/%s: %s; move to corrupt: %m", path, why);
+		log_warning("%s; move to corrupt: %m", why);
 	else
-		log_warning("queue/%s: %s; moved to corrupt/%s", path, why,
-			    path + 3);
+		log_warning("%s; moved to corrupt/%s", why, path + 3);
 }
 
 /* An unfinished file whose writer is gone. */
@@ -162,7 +161,8 @@ static void file_found(struct store *store, const char *path)
 
 	if (rc == RC_OK && strcmp(entry->env->queue_id, path + 3) != 0)
 		rc = fault_set(&fault, RC_PERM, "5.3.0",
-			       "holds message %s", entry->env->queue_id);
+			       "queue/%s holds message %s", path,
+			       entry->env->queue_id);
 	if (rc == RC_PERM)
 		store_file_condemn(store, path, fault.text);
 	if (rc == RC_TEMP)

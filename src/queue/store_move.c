@@ -100,18 +100,20 @@ bool store_move_was_made(struct store *store, const struct image_head *head,
 {
 	char path[QUEUE_PATH_MAX_BYTES];
 	struct image_head found;
-	bool whole;
+	bool ours, whole;
 	int fd;
 
 	queue_id_path(head->queue_id, path);
 	fd = openat(store->dirs->queue, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	whole = image_head_read(fd, 0, &found, NULL) == RC_OK &&
-		found.origin_generation == head->generation &&
-		found.origin_offset == offset &&
-		image_content_check(fd, 0, &found, NULL) == RC_OK;
+	ours = image_head_read(fd, 0, &found, NULL) == RC_OK &&
+	       found.origin_generation == head->generation &&
+	       found.origin_offset == offset;
+	whole = ours && image_content_check(fd, 0, &found, NULL) == RC_OK;
 	close(fd);
+	if (ours && !whole && store->mode == STORE_OWNER)
+		(void)unlinkat(store->dirs->queue, path, 0);
 	return whole;
 }
 

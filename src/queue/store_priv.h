@@ -166,6 +166,6 @@ void store_sync_outcome(struct store *store);
 /* store_move.c */
 void store_moves_settle(struct store *store);
 /* A journal record and a file of the same id, after a crash: true when the file
- * is whole and so the record is done. */
+ * is whole and so the record is done; one that is not whole is removed. */
 bool store_move_was_made(struct store *store, const struct image_head *head,
 			 uint64_t offset);
