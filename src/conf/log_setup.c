@@ -3,17 +3,33 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
-#define SYSLOG_NAMES
 #include <syslog.h>
 #include <unistd.h>
 
 #include "sys/log.h"
 
+/* Names of syslog.conf(5). */
+static const struct {
+	const char *name;
+	int number;
+} facilities[] = {
+	{ "auth", LOG_AUTH },	    { "authpriv", LOG_AUTHPRIV },
+	{ "cron", LOG_CRON },	    { "daemon", LOG_DAEMON },
+	{ "ftp", LOG_FTP },	    { "kern", LOG_KERN },
+	{ "lpr", LOG_LPR },	    { "mail", LOG_MAIL },
+	{ "news", LOG_NEWS },	    { "syslog", LOG_SYSLOG },
+	{ "user", LOG_USER },	    { "uucp", LOG_UUCP },
+	{ "local0", LOG_LOCAL0 },   { "local1", LOG_LOCAL1 },
+	{ "local2", LOG_LOCAL2 },   { "local3", LOG_LOCAL3 },
+	{ "local4", LOG_LOCAL4 },   { "local5", LOG_LOCAL5 },
+	{ "local6", LOG_LOCAL6 },   { "local7", LOG_LOCAL7 },
+};
+
 static int facility_number(const char *name)
 {
-	for (const CODE *code = facilitynames; code->c_name != NULL; code++)
-		if (span_is_nocase(span_from(name), code->c_name))
-			return code->c_val;
+	for (size_t i = 0; i < ARRAY_LEN(facilities); i++)
+		if (span_is_nocase(span_from(name), facilities[i].name))
+			return facilities[i].number;
 	log_warning("syslog_facility \"%s\" is no facility; using mail", name);
 	return LOG_MAIL;
 }
@@ -42,10 +58,23 @@ static bool prefix_allowed(const struct conf *conf, const char *path)
 	return false;
 }
 
+/* maillog_file_permissions: octal digits. */
+static mode_t log_mode(const struct conf *conf)
+{
+	mode_t mode = 0;
+
+	for (const char *p = conf->v.maillog_file_permissions; *p != '\0'; p++) {
+		if (*p < '0' || *p > '7' || mode > 0777)
+			return 0600;
+		mode = mode * 8 + (mode_t)(*p - '0');
+	}
+	return mode;
+}
+
 enum rc log_file_open(const struct conf *conf, int *ret_fd, struct fault *fault)
 {
 	const char *path = conf->v.maillog_file;
-	mode_t mode = 0600;
+	mode_t mode = log_mode(conf);
 	int fd;
 
 	if (path[0] == '\0')
