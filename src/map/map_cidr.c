@@ -26,7 +26,7 @@ static enum rc cidr_match(const struct rule *rule, struct span key,
 	const struct net_pattern *net = rule->pattern;
 	struct net_address address;
 
-	if (!net_address_parse(key, &address))
+	if (!net_pattern_address_parse(key, &address))
 		return RC_PERM;
 	/* The other kind of address neither matches nor fails to. */
 	if (address.size != net->address.size)

@@ -162,13 +162,13 @@ static enum rc large_get(struct store_table *table, TALLOC_CTX *mem,
 	enum rc rc;
 
 	pthread_mutex_lock(&table->lock);
-	rc = file_lock(table->fd, FILE_LOCK_SHARED, "table", fault);
+	rc = map_file_lock(table->fd, FILE_LOCK_SHARED, "table", fault);
 	if (rc == RC_OK) {
 		*ret_changed = !file_stamp_of_fd(table->fd, &now) ||
 			       !file_stamp_eq(&now, &table->stamp);
 		if (!*ret_changed)
 			rc = handle_get(table, mem, key, ret_value, fault);
-		if (file_lock(table->fd, FILE_UNLOCK, "table", NULL) != RC_OK)
+		if (map_file_lock(table->fd, FILE_UNLOCK, "table", NULL) != RC_OK)
 			*ret_changed = true;
 	}
 	pthread_mutex_unlock(&table->lock);
@@ -231,7 +231,7 @@ enum rc map_store_each(struct map *map, map_each_fn *each, void *arg,
 
 	if (fd < 0)
 		return fault_set(fault, RC_TEMP, "4.3.0", "open %s: %m", path);
-	rc = file_lock(fd, FILE_LOCK_SHARED, path, fault);
+	rc = map_file_lock(fd, FILE_LOCK_SHARED, path, fault);
 	if (rc == RC_OK)
 		rc = store->open(tmp, map, path, fd, &handle, fault);
 	if (rc == RC_OK)

@@ -74,7 +74,7 @@ bool file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b)
 
 /* Locks of the open file, not of the process: threads and other descriptors of
  * the same file do not take them away. */
-enum rc file_lock(int fd, enum file_lock how, const char *path,
+enum rc map_file_lock(int fd, enum map_file_lock how, const char *path,
 		  struct fault *fault)
 {
 	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
@@ -116,7 +116,7 @@ static enum rc watch_load(struct map_watch *watch, void **ret_table,
 	if (fd < 0)
 		return open_fault(watch, fault);
 	if (watch->flags & MAP_WATCH_LOCK)
-		rc = file_lock(fd, FILE_LOCK_SHARED, watch->path, fault);
+		rc = map_file_lock(fd, FILE_LOCK_SHARED, watch->path, fault);
 	if (rc == RC_OK && !file_stamp_of_fd(fd, ret_stamp))
 		rc = fault_set(fault, RC_TEMP, "4.3.0", "stat %s: %m",
 			       watch->path);
@@ -124,7 +124,7 @@ static enum rc watch_load(struct map_watch *watch, void **ret_table,
 		rc = watch->load(watch->map, watch->path, fd, ret_table, fault);
 	/* The table may have kept a copy of fd, and with it the lock. */
 	if ((watch->flags & MAP_WATCH_LOCK) &&
-	    file_lock(fd, FILE_UNLOCK, watch->path, NULL) != RC_OK)
+	    map_file_lock(fd, FILE_UNLOCK, watch->path, NULL) != RC_OK)
 		rc = fault_set(fault, RC_TEMP, "4.3.0", "unlock %s: %m",
 			       watch->path);
 	close(fd);

@@ -35,9 +35,9 @@ bool map_watch_needs_restart(struct map_watch *watch);
 
 /* Lock a file against writers or all others, as other programs of this kind do.
  * Waits at most FILE_LOCK_WAIT_MS, then RC_TEMP. */
-enum file_lock { FILE_LOCK_SHARED, FILE_LOCK_EXCLUSIVE, FILE_UNLOCK };
+enum map_file_lock { FILE_LOCK_SHARED, FILE_LOCK_EXCLUSIVE, FILE_UNLOCK };
 enum { FILE_LOCK_WAIT_MS = 10000 };
-MUST_CHECK enum rc file_lock(int fd, enum file_lock how, const char *path,
+MUST_CHECK enum rc map_file_lock(int fd, enum map_file_lock how, const char *path,
 			     struct fault *fault);
 
 struct file_stamp {

@@ -88,7 +88,7 @@ static enum rc old_open(struct map_writer *writer, struct fault *fault)
 		if (fd < 0)
 			return fault_set(fault, RC_CONF, "4.3.0",
 					 "open database %s: %m", writer->path);
-		rc = file_lock(fd, FILE_LOCK_EXCLUSIVE, writer->path, fault);
+		rc = map_file_lock(fd, FILE_LOCK_EXCLUSIVE, writer->path, fault);
 		if (rc == RC_OK && file_stamp_of_fd(fd, &held) &&
 		    file_stamp_of_path(writer->path, &there) &&
 		    held.dev == there.dev && held.ino == there.ino) {

@@ -128,7 +128,7 @@ static char *network_of(TALLOC_CTX *mem, struct span text)
 	uint64_t prefix;
 
 	if (slash < 0 ||
-	    !net_address_parse(span_take(text, (size_t)slash), &net.address) ||
+	    !net_pattern_address_parse(span_take(text, (size_t)slash), &net.address) ||
 	    !span_to_u64(span_skip(text, (size_t)slash + 1),
 			 net.address.size * 8, &prefix) ||
 	    net.address.size != 4)
@@ -413,6 +413,6 @@ enum rc match_list_client(const struct match_list *list, struct span name,
 	if (name.len > NAME_MAX_BYTES)
 		name = SPAN_OF("");
 	subject.name = map_fold(NULL, name, small, sizeof(small));
-	subject.has_ip = net_address_parse(address, &subject.ip);
+	subject.has_ip = net_pattern_address_parse(address, &subject.ip);
 	return list_match(list, &subject, fault);
 }

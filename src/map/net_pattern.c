@@ -10,7 +10,7 @@ static struct span without_brackets(struct span text)
 	return text;
 }
 
-bool net_address_parse(struct span text, struct net_address *ret_address)
+bool net_pattern_address_parse(struct span text, struct net_address *ret_address)
 {
 	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 	char copy[INET6_ADDRSTRLEN];
@@ -55,13 +55,13 @@ const char *net_pattern_parse(struct span text, struct net_pattern *ret_pattern)
 	uint64_t prefix;
 
 	if (slash < 0) {
-		if (!net_address_parse(host, &pattern.address))
+		if (!net_pattern_address_parse(host, &pattern.address))
 			return "bad address pattern";
 		pattern.prefix = pattern.address.size * 8;
 		*ret_pattern = pattern;
 		return NULL;
 	}
-	if (!net_address_parse(span_take(host, (size_t)slash),
+	if (!net_pattern_address_parse(span_take(host, (size_t)slash),
 			       &pattern.address))
 		return "bad address pattern";
 	if (!span_to_u64(span_skip(host, (size_t)slash + 1),
