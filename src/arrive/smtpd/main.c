@@ -350,6 +350,7 @@ int main(int argc, char **argv)
 	    work(smtpd, &fault) != RC_OK)
 		refuse_start(&fault);
 	talloc_free(smtpd->workers); /* its threads use all the rest */
+	conf_unref(smtpd->service->conf);
 	talloc_free(smtpd);
 	return 0;
 }

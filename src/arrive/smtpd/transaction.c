@@ -238,9 +238,6 @@ static bool commit(struct smtpd_session *s)
 	bool discarded = false;
 
 	if (cleanup_finish(t->cleanup, &discarded, &fault) != RC_OK) {
-		if (span_is(span_from(fault.dsn), "5.4.0"))
-			log_warning("%s: message rejected: hopcount exceeded",
-				    t->queue_id);
 		session_reply_fault(s, &fault);
 		return false;
 	}

@@ -65,6 +65,8 @@ enum tls_io session_tls_go_on(struct smtpd_session *s)
 		if (fault.text[0] != '\0')
 			log_warning("TLS library problem: %s", fault.text);
 		session_log_abort(s, "lost connection");
+		if (s->verb >= 0) /* the command was not a success after all */
+			s->counts[s->verb].good--;
 		TALLOC_FREE(s->tls);
 		session_end(s);
 		return io;
