@@ -160,7 +160,8 @@ static void outcome_filter(struct delivery *d, struct outcome *out)
 }
 
 /* The class digit follows what is done; a 5.x.x that waits is a 4.x.x. */
-static void status_dsn(struct delivery_status *status, const char *dsn)
+static const char *dsn_of_class(TALLOC_CTX *mem, const char *dsn,
+				enum delivery_action action)
 {
 	static const char class_digit[] = {
 		[DELIVERY_SENT] = '2',
@@ -168,42 +169,71 @@ static void status_dsn(struct delivery_status *status, const char *dsn)
 		[DELIVERY_BOUNCED] = '5',
 	};
 
+	if (dsn == NULL || strlen(dsn) < 5 || strlen(dsn) >= DSN_MAX_BYTES)
+		dsn = "5.0.0";
+	return mem_printf(mem, "%c%s", class_digit[action], dsn + 1);
+}
+
+static const char *text_cut(TALLOC_CTX *mem, const char *text)
+{
+	return mem_span_dup(mem, span_take(span_from(text), REASON_MAX_BYTES));
+}
+
+/* What is really done, once soft_bounce has had its say. */
+static enum delivery_action action_final(const struct delivery *d,
+					 enum delivery_action action)
+{
+	return action == DELIVERY_BOUNCED && d->conf->v.soft_bounce ?
+		       DELIVERY_DEFERRED :
+		       action;
+}
+
+void delivery_log(struct delivery *d, const char *address, const char *original,
+		  struct outcome *out)
+{
+	const struct recipient to = { .address = address,
+				      .original = original };
+
+	outcome_filter(d, out);
+	out->dsn = dsn_of_class(d, out->dsn, action_final(d, out->action));
+	outcome_log(d, &to, out);
+}
+
+void delivery_record(struct delivery *d, size_t recipient,
+		     const struct outcome *out)
+{
+	static const char *const dsn_action[] = { "delivered", "delayed",
+						  "failed" };
+	struct delivery_status *status = &d->statuses[recipient];
+
+	assert(d->settled[recipient] == DELIVERY_OPEN);
+	status->recipient = d->request->recipient_index[recipient];
+	status->action = action_final(d, out->action);
 	snprintf(status->dsn, sizeof(status->dsn), "%s",
-		 dsn == NULL || strlen(dsn) < 5 ? "5.0.0" : dsn);
-	status->dsn[0] = class_digit[status->action];
+		 dsn_of_class(d, out->dsn, status->action));
+	status->reason = text_cut(d, out->text);
+	status->dsn_action = out->dsn_action != NULL ?
+				     out->dsn_action :
+				     dsn_action[status->action];
+	if (out->remote_mta != NULL)
+		status->remote_mta = mem_strdup(d, out->remote_mta);
+	status->diag_type = out->diag_type != NULL ? out->diag_type :
+						     "X-Postfix";
+	status->diag_text = out->diag_text != NULL ?
+				    text_cut(d, out->diag_text) :
+				    status->reason;
+	d->settled[recipient] = DELIVERY_SETTLED;
+	d->open_count--;
 }
 
 void delivery_settle(struct delivery *d, size_t recipient,
 		     const struct outcome *outcome)
 {
-	static const char *const dsn_action[] = { "delivered", "delayed",
-						  "failed" };
-	struct delivery_status *status = &d->statuses[recipient];
+	const struct recipient *to = &d->request->recipients[recipient];
 	struct outcome out = *outcome;
 
-	assert(d->settled[recipient] == DELIVERY_OPEN);
-	outcome_filter(d, &out);
-	status->recipient = d->request->recipient_index[recipient];
-	status->action = out.action;
-	if (out.action == DELIVERY_BOUNCED && d->conf->v.soft_bounce)
-		status->action = DELIVERY_DEFERRED;
-	status_dsn(status, out.dsn);
-	out.dsn = status->dsn;
-	status->reason = mem_span_dup(
-		d, span_take(span_from(out.text), REASON_MAX_BYTES));
-	status->dsn_action = out.dsn_action != NULL ? out.dsn_action :
-						      dsn_action[status->action];
-	if (out.remote_mta != NULL)
-		status->remote_mta = mem_strdup(d, out.remote_mta);
-	status->diag_type = out.diag_type != NULL ? out.diag_type :
-						    "X-Postfix";
-	status->diag_text = out.diag_text != NULL ?
-				    mem_span_dup(d, span_take(span_from(out.diag_text),
-							      REASON_MAX_BYTES)) :
-				    status->reason;
-	d->settled[recipient] = DELIVERY_SETTLED;
-	d->open_count--;
-	outcome_log(d, &d->request->recipients[recipient], &out);
+	delivery_log(d, to->address, to->original, &out);
+	delivery_record(d, recipient, &out);
 }
 
 void delivery_settle_open(struct delivery *d, const struct outcome *outcome)

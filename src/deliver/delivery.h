@@ -63,6 +63,13 @@ enum rc delivery_open(const struct conf *conf, struct delivery_request *request,
 /* Log it and remember it for the report. */
 void delivery_settle(struct delivery *delivery, size_t recipient,
 		     const struct outcome *outcome);
+/* The two halves of it, for an agent that turns one recipient into several:
+ * the line about one address (*out is passed through the status filter), and
+ * what became of the recipient in all. */
+void delivery_log(struct delivery *delivery, const char *address,
+		  const char *original, struct outcome *out);
+void delivery_record(struct delivery *delivery, size_t recipient,
+		     const struct outcome *outcome);
 /* The same for every recipient that is still open. */
 void delivery_settle_open(struct delivery *delivery,
 			  const struct outcome *outcome);
