@@ -48,6 +48,10 @@ MUST_CHECK enum rc map_writer_open(TALLOC_CTX *mem, const struct conf *conf,
 /* RC_NONE: the key was there and nothing was changed (no MAP_BUILD_REPLACE). */
 MUST_CHECK enum rc map_writer_put(struct map_writer *writer, struct span key,
 				  struct span value, struct fault *fault);
+/* The same, the key is not folded. */
+MUST_CHECK enum rc map_writer_put_as_is(struct map_writer *writer,
+					struct span key, struct span value,
+					struct fault *fault);
 /* RC_NONE: no such key. */
 MUST_CHECK enum rc map_writer_delete(struct map_writer *writer, struct span key,
 				     struct fault *fault);
@@ -65,9 +69,37 @@ typedef enum rc map_each_fn(void *arg, struct span key, struct span value,
 MUST_CHECK enum rc map_each(struct map *map, map_each_fn *each, void *arg,
 			    struct fault *fault);
 
-/* What postmap does: read a source file ("/etc/postfix/access", "-" for
- * standard input) into the table of that name. */
+/* Where the lines of a table come from. */
+struct map_source {
+	const char *name; /* for messages: "/etc/postfix/access", "stdin" */
+	int fd;
+};
+
+/* Open the source of a table, "/etc/postfix/access"; with
+ * MAP_BUILD_INCREMENTAL standard input. */
+MUST_CHECK enum rc map_source_open(struct span type_and_name,
+				   const struct map_build_options *options,
+				   TALLOC_CTX *mem, struct map_source **ret_source,
+				   struct fault *fault);
+/* A process of root does what is left as the owner of the source, when others
+ * than root may write where the table is (unless MAP_BUILD_KEEP_USER). Not for
+ * processes with threads. */
+MUST_CHECK enum rc map_source_become_owner(
+	const struct map_source *source,
+	const struct map_build_options *options, struct fault *fault);
+void map_source_become_self(void);
+
+/* What postmap does: read the source into the table of that name. */
 MUST_CHECK enum rc map_build(const struct conf *conf,
 			     struct span type_and_name,
 			     const struct map_build_options *options,
 			     struct fault *fault);
+
+/* MAP_BUILD_FILE_VALUES: "a.pem, b.pem" is the base64 of both files; and back,
+ * RC_CONF when the text is no base64. */
+MUST_CHECK enum rc map_value_of_files(TALLOC_CTX *mem, struct span names,
+				      struct span *ret_value,
+				      struct fault *fault);
+MUST_CHECK enum rc map_value_decode(TALLOC_CTX *mem, struct span value,
+				    struct span *ret_bytes,
+				    struct fault *fault);

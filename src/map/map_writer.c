@@ -198,16 +198,24 @@ static struct span folded(const struct map_writer *writer, TALLOC_CTX *mem,
 	return writer->fold ? map_fold(mem, key, NULL, 0) : key;
 }
 
+enum rc map_writer_put_as_is(struct map_writer *writer, struct span key,
+			     struct span value, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(writer);
+
+	return writer->store->put(writer->handle, stored(writer, tmp, key),
+				  stored(writer, tmp, value),
+				  (writer->flags & MAP_BUILD_REPLACE) != 0,
+				  fault);
+}
+
 enum rc map_writer_put(struct map_writer *writer, struct span key,
 		       struct span value, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(writer);
 
-	key = stored(writer, tmp, folded(writer, tmp, key));
-	value = stored(writer, tmp, value);
-	return writer->store->put(writer->handle, key, value,
-				  (writer->flags & MAP_BUILD_REPLACE) != 0,
-				  fault);
+	return map_writer_put_as_is(writer, folded(writer, tmp, key), value,
+				    fault);
 }
 
 /* Whichever way the key was written, it goes. */
