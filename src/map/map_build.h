@@ -24,7 +24,8 @@ enum map_build_flags {
 	MAP_BUILD_KEEP_USER = 64,   /* -o: do not become the source's owner */
 	MAP_BUILD_NEW_MODE = 128,   /* -p: do not take the source's mode */
 	MAP_BUILD_FILE_VALUES = 256, /* -F: values are files, kept as base64 */
-	MAP_BUILD_CHECK_UTF8 = 512, /* smtputf8_enable, and no -U */
+	MAP_BUILD_CHECK_UTF8 = 512, /* a line must be UTF-8 */
+	MAP_BUILD_MUST_EXIST = 1024, /* with INCREMENTAL: make no new table */
 };
 
 struct map_build_options {

@@ -171,6 +171,10 @@ enum rc map_writer_open(TALLOC_CTX *mem, const struct conf *conf,
 	rc = old_open(writer, fault);
 	if (rc != RC_OK && rc != RC_NONE)
 		return rc;
+	if (rc == RC_NONE && (options->flags & MAP_BUILD_MUST_EXIST))
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "open database %s: No such file or directory",
+				 writer->path);
 	edit = edit && rc == RC_OK;
 	if (!edit) {
 		rc = building_open(writer, source, fault);

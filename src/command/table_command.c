@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "command/table_command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "sys/log.h"
+
+enum { KEY_LINE_MAX_BYTES = 64 * 1024 };
+
+/* One run: options, and the tables they are for. */
+struct run {
+	const struct table_command *command;
+	const char *directory, *query, *erase;
+	bool list, no_utf8, force_utf8;
+	struct map_build_options options;
+	struct conf *conf;
+	struct span *tables; /* "type:name" */
+	size_t table_count;
+};
+
+static void warn(void *arg, const char *text)
+{
+	log_warning("%s", text);
+}
+
+static NORETURN void usage_die(const struct table_command *command)
+{
+	log_fatal("usage: %s", command->usage);
+}
+
+static int flag_of(int letter)
+{
+	static const struct {
+		int letter, flag;
+	} flags[] = {
+		{ 'f', MAP_BUILD_NO_FOLD },	{ 'F', MAP_BUILD_FILE_VALUES },
+		{ 'i', MAP_BUILD_INCREMENTAL }, { 'n', MAP_BUILD_NO_NUL },
+		{ 'N', MAP_BUILD_NUL },		{ 'o', MAP_BUILD_KEEP_USER },
+		{ 'p', MAP_BUILD_NEW_MODE },	{ 'r', MAP_BUILD_REPLACE },
+		{ 'w', MAP_BUILD_IGNORE_DUP },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+		if (flags[i].letter == letter)
+			return flags[i].flag;
+	return 0;
+}
+
+static void option_take(struct run *run, int letter)
+{
+	switch (letter) {
+	case 'c':
+		run->directory = optarg;
+		break;
+	case 'q':
+		run->query = optarg;
+		break;
+	case 'd':
+		run->erase = optarg;
+		break;
+	case 's':
+		run->list = true;
+		break;
+	case 'u':
+		run->no_utf8 = true;
+		break;
+	case 'U':
+		run->force_utf8 = true;
+		break;
+	case 'v':
+		log_set_verbose(log_verbose() + 1);
+		break;
+	default:
+		if (flag_of(letter) == 0)
+			usage_die(run->command);
+		run->options.flags |= flag_of(letter);
+	}
+}
+
+static void options_read(struct run *run, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 1 }, { NULL, 0, NULL, 0 }
+	};
+	int letter;
+
+	while ((letter = getopt_long(argc, argv, run->command->letters, longs,
+				     NULL)) != -1) {
+		if (letter == 1) {
+			printf("usage: %s\n%s", run->command->usage,
+			       run->command->help);
+			exit(EXIT_SUCCESS);
+		}
+		option_take(run, letter);
+	}
+	if ((run->query != NULL) + (run->erase != NULL) + run->list > 1)
+		log_fatal("specify only one of -s -q or -d");
+	if (optind == argc)
+		usage_die(run->command);
+}
+
+static void tables_name(struct run *run, TALLOC_CTX *mem, int argc, char **argv)
+{
+	run->table_count = (size_t)(argc - optind);
+	run->tables = mem_array(mem, struct span, run->table_count);
+	for (size_t i = 0; i < run->table_count; i++) {
+		const char *text = argv[optind + (int)i];
+
+		if (strchr(text, ':') == NULL)
+			text = mem_printf(mem, "%s:%s",
+					  run->conf->v.default_database_type,
+					  text);
+		run->tables[i] = span_from(text);
+	}
+}
+
+static void table_open(struct run *run, TALLOC_CTX *mem, struct span name,
+		       struct map **ret_map)
+{
+	int flags = run->options.flags & MAP_BUILD_NO_FOLD ? 0 : MAP_FOLD;
+	struct fault fault = { 0 };
+
+	if (map_open(mem, run->conf, name, flags, ret_map, &fault) != RC_OK)
+		log_fatal("%s", fault.text);
+	if (fault.text[0] != '\0')
+		log_warning("%s", fault.text);
+}
+
+static void print_bytes(struct span text)
+{
+	fwrite(text.ptr, 1, text.len, stdout);
+}
+
+/* Ask the tables in order; the first that has the key answers. */
+static bool key_find(struct run *run, struct map **maps, struct span key,
+		     bool with_key)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct fault fault;
+	struct span value;
+
+	for (size_t i = 0; i < run->table_count; i++) {
+		enum rc rc = map_lookup(maps[i], tmp, key, &value, &fault);
+
+		if (rc == RC_OK && run->options.flags & MAP_BUILD_FILE_VALUES)
+			rc = map_value_decode(tmp, value, &value, &fault);
+		if (rc == RC_NONE)
+			continue;
+		if (rc != RC_OK)
+			log_fatal("table %s: query error: %s",
+				  map_name(maps[i]), fault.text);
+		if (with_key) {
+			print_bytes(key);
+			putchar('\t');
+		}
+		print_bytes(value);
+		putchar('\n');
+		return true;
+	}
+	return false;
+}
+
+/* Call for each line of standard input; was any call true? */
+static bool each_input_key(bool (*fn)(struct run *run, void *arg,
+				      struct span key),
+			   struct run *run, void *arg)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	char *line = mem_array(tmp, char, KEY_LINE_MAX_BYTES);
+	bool any = false;
+
+	while (fgets(line, KEY_LINE_MAX_BYTES, stdin) != NULL) {
+		struct span key = span_trim(span_from(line));
+
+		if (key.len > 0)
+			any |= fn(run, arg, key);
+	}
+	return any;
+}
+
+static bool query_one(struct run *run, void *arg, struct span key)
+{
+	return key_find(run, arg, key, true);
+}
+
+static int query_run(struct run *run)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct map **maps = mem_array(tmp, struct map *, run->table_count);
+	bool found;
+
+	for (size_t i = 0; i < run->table_count; i++)
+		table_open(run, tmp, run->tables[i], &maps[i]);
+	if (strcmp(run->query, "-") == 0)
+		found = each_input_key(query_one, run, maps);
+	else
+		found = key_find(run, maps, span_from(run->query), false);
+	return found ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static bool erase_one(struct run *run, void *arg, struct span key)
+{
+	struct map_writer **writers = arg;
+	struct fault fault;
+	bool any = false;
+
+	for (size_t i = 0; i < run->table_count; i++) {
+		enum rc rc = map_writer_delete(writers[i], key, &fault);
+
+		if (rc != RC_OK && rc != RC_NONE)
+			log_fatal("%s", fault.text);
+		any |= rc == RC_OK;
+	}
+	return any;
+}
+
+static int erase_run(struct run *run)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct map_writer **writers =
+		mem_array(tmp, struct map_writer *, run->table_count);
+	struct fault fault;
+	bool any;
+
+	run->options.flags |= MAP_BUILD_INCREMENTAL | MAP_BUILD_MUST_EXIST;
+	for (size_t i = 0; i < run->table_count; i++)
+		if (map_writer_open(tmp, run->conf, run->tables[i], NULL,
+				    &run->options, &writers[i],
+				    &fault) != RC_OK)
+			log_fatal("%s", fault.text);
+	if (strcmp(run->erase, "-") == 0)
+		any = each_input_key(erase_one, run, writers);
+	else
+		any = erase_one(run, writers, span_from(run->erase));
+	for (size_t i = 0; i < run->table_count; i++)
+		if (map_writer_commit(writers[i], &fault) != RC_OK)
+			log_fatal("%s", fault.text);
+	return any ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static enum rc list_one(void *arg, struct span key, struct span value,
+			struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct run *run = arg;
+
+	if (run->options.flags & MAP_BUILD_FILE_VALUES) {
+		enum rc rc = map_value_decode(tmp, value, &value, fault);
+
+		if (rc != RC_OK)
+			return rc;
+	}
+	print_bytes(key);
+	fputs(run->command->separator, stdout);
+	print_bytes(value);
+	putchar('\n');
+	return RC_OK;
+}
+
+static int list_run(struct run *run)
+{
+	for (size_t i = 0; i < run->table_count; i++) {
+		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+		struct fault fault;
+		struct map *map;
+
+		table_open(run, tmp, run->tables[i], &map);
+		if (map_each(map, list_one, run, &fault) != RC_OK)
+			log_fatal("%s", fault.text);
+	}
+	return EXIT_SUCCESS;
+}
+
+static int build_run(struct run *run)
+{
+	struct fault fault;
+
+	for (size_t i = 0; i < run->table_count; i++)
+		if (run->command->build(run->conf, run->tables[i],
+					&run->options, &fault) != RC_OK)
+			log_fatal("%s", fault.text);
+	return EXIT_SUCCESS;
+}
+
+int table_command_run(const struct table_command *command, int argc,
+		      char **argv)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct run run = { .command = command, .options.warn = warn };
+	struct conf_source source = { .process_name = command->program,
+				      .service_name = command->program };
+	struct fault fault;
+	int status;
+
+	log_open("postfix", command->program, LOG_TO_STDERR, -1, LOG_MAIL);
+	opterr = 1;
+	options_read(&run, argc, argv);
+	source.config_directory = run.directory;
+	if (conf_load(&source, &run.conf, &fault) != RC_OK)
+		log_fatal("%s", fault.text);
+	if (run.force_utf8 || (run.conf->v.smtputf8_enable && !run.no_utf8))
+		run.options.flags |= MAP_BUILD_CHECK_UTF8;
+	tables_name(&run, tmp, argc, argv);
+	if (run.query != NULL)
+		status = query_run(&run);
+	else if (run.erase != NULL)
+		status = erase_run(&run);
+	else if (run.list)
+		status = list_run(&run);
+	else
+		status = build_run(&run);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		log_fatal("write standard output: %m");
+	conf_unref(run.conf);
+	return status;
+}
