@@ -30,19 +30,16 @@ static enum rc received_add(struct cleanup *c, const char *text,
 	struct span rest = span_from(text);
 
 	if (at != NULL) {
-		buf_add(&c->field, span_take(rest, (size_t)(at - text)));
-		buf_add_text(&c->field, c->message->queue_id);
+		buf_add(&c->out, span_take(rest, (size_t)(at - text)));
+		buf_add_text(&c->out, c->message->queue_id);
 		rest = span_skip(rest, (size_t)(at - text) + strlen(mark));
 	}
-	if (span_ends(rest, "\r\n"))
-		rest.len -= 2;
-	buf_add(&c->field, rest);
-	if (c->field.full)
+	buf_add(&c->out, rest);
+	if (!span_ends(rest, "\r\n"))
+		buf_add_text(&c->out, "\r\n");
+	if (c->out.full)
 		return fault_set(fault, RC_TEMP, "4.3.0",
 				 "Received: header is too long");
-	buf_add(&c->out, buf_span(&c->field));
-	buf_add_text(&c->out, "\r\n");
-	buf_clear(&c->field);
 	c->hops = 1;
 	return RC_OK;
 }

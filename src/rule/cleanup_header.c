@@ -349,6 +349,8 @@ enum rc cleanup_header_end(struct cleanup *c)
 
 	if (c->field.len > 0)
 		cleanup_field(c);
+	if (c->rc != RC_OK)
+		return c->rc;
 	if ((c->flags & CLEANUP_LOCAL) || v->always_add_missing_headers)
 		missing_add(c);
 	if (!(c->seen & SEEN_RECIPIENT) &&
