@@ -120,7 +120,7 @@ enum rc intake_open(TALLOC_CTX *mem, const struct intake_config *config,
 
 int intake_qmgr_fd(const struct intake *intake)
 {
-	return intake->notify.fd;
+	return atomic_load(&intake->notify.fd);
 }
 
 void intake_qmgr_check(struct intake *intake)
@@ -130,7 +130,9 @@ void intake_qmgr_check(struct intake *intake)
 
 void intake_set_io(struct intake *intake, const struct queue_io *io)
 {
+	pthread_mutex_lock(&intake->journal.lock);
 	intake->journal.io = io;
+	pthread_mutex_unlock(&intake->journal.lock);
 }
 
 uint64_t intake_flush_count(const struct intake *intake)

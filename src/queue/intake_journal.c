@@ -14,11 +14,11 @@
  * batch is closed when its flush begins, so what was written before is covered.
  */
 
-static struct timespec deadline_after(int timeout_ms)
+static struct timespec deadline_after(clockid_t clock, int timeout_ms)
 {
 	struct timespec at;
 
-	clock_gettime(CLOCK_MONOTONIC, &at);
+	clock_gettime(clock, &at);
 	at.tv_sec += timeout_ms / 1000;
 	at.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
 	if (at.tv_nsec >= 1000000000) {
@@ -206,8 +206,10 @@ static void batch_flush(struct journal *journal, struct batch *batch)
 	if (batch->members == 0) {
 		result = 0; /* all left: nothing to make durable */
 	} else if (!segment->failed) {
+		const struct queue_io *io = journal->io;
+
 		pthread_mutex_unlock(&journal->lock);
-		result = journal->io->fdatasync(segment->fd);
+		result = io->fdatasync(segment->fd);
 		error = errno;
 		pthread_mutex_lock(&journal->lock);
 		atomic_fetch_add_explicit(&journal->flushes, 1,
@@ -446,7 +448,10 @@ static enum rc append(struct journal *journal, struct record *record,
 enum rc journal_commit(struct journal *journal, struct record *record,
 		       struct fault *fault)
 {
-	struct timespec deadline = deadline_after(journal->timeout_ms);
+	struct timespec deadline =
+		deadline_after(CLOCK_MONOTONIC, journal->timeout_ms);
+	struct timespec lock_by =
+		deadline_after(CLOCK_REALTIME, journal->timeout_ms);
 	struct batch *batch;
 	struct fault own;
 	size_t index;
@@ -455,8 +460,7 @@ enum rc journal_commit(struct journal *journal, struct record *record,
 	if (fault == NULL)
 		fault = &own;
 	/* The lock is held across writes, and a disk may hang. */
-	if (pthread_mutex_clocklock(&journal->lock, CLOCK_MONOTONIC,
-				    &deadline) != 0)
+	if (pthread_mutex_timedlock(&journal->lock, &lock_by) != 0)
 		return too_late(journal, fault);
 	rc = append(journal, record, &deadline, &batch, &index, fault);
 	if (rc == RC_OK)
@@ -465,12 +469,13 @@ enum rc journal_commit(struct journal *journal, struct record *record,
 	return rc;
 }
 
-static struct segment *segment_make(struct journal *journal, uint32_t number,
+static struct segment *segment_make(struct journal *journal,
+				    const struct queue_io *io, uint32_t number,
 				    struct fault *fault)
 {
 	struct segment *segment = mem_new(NULL, struct segment);
 
-	if (segment_prepare(journal->dirs, journal->io, journal->writer, number,
+	if (segment_prepare(journal->dirs, io, journal->writer, number,
 			    &segment->fd, &segment->head, fault) != RC_OK) {
 		talloc_free(segment);
 		return NULL;
@@ -485,11 +490,12 @@ static struct segment *segment_make(struct journal *journal, uint32_t number,
 static void prepare_spare(struct journal *journal)
 {
 	uint32_t number = journal->next_number++;
+	const struct queue_io *io = journal->io;
 	struct segment *made;
 	struct fault fault;
 
 	pthread_mutex_unlock(&journal->lock);
-	made = segment_make(journal, number, &fault);
+	made = segment_make(journal, io, number, &fault);
 	pthread_mutex_lock(&journal->lock);
 	journal->spare = made;
 	journal->spare_failed = made == NULL;
@@ -514,7 +520,7 @@ static void *preparer_run(void *arg)
 			prepare_spare(journal);
 		} else if (wanted) {
 			struct timespec at = deadline_after(
-				(int)(journal->retry_ms - now_ms));
+				CLOCK_MONOTONIC, (int)(journal->retry_ms - now_ms));
 
 			pthread_cond_timedwait(&journal->wanted, &journal->lock,
 					       &at);

@@ -31,7 +31,7 @@ struct notify {
 	pthread_mutex_t lock;
 	const char *writer, *directory, *socket_path;
 	int root_dir;
-	int fd;		/* -1: not connected */
+	_Atomic int fd; /* -1: not connected */
 	bool broken;	/* to be closed by the owner's check */
 	bool missed;	/* qmgr must look for itself */
 	uint64_t next_try_ms;

@@ -81,7 +81,8 @@ MUST_CHECK enum rc store_record(struct store *store, const struct place *place,
 MUST_CHECK enum rc store_set_noticed(struct store *store,
 				     const struct place *place,
 				     const char *queue_id, struct fault *fault);
-/* The message is finished: nothing left to do, no notice left to send. */
+/* The message is finished: nothing left to do, no notice left to send. The
+ * generation of a file's place may be 0 here and everywhere: not remembered. */
 MUST_CHECK enum rc store_finish(struct store *store, const struct place *place,
 				const char *queue_id, struct fault *fault);
 /* Journal to file: it has to wait. *place becomes the file's. The log of the

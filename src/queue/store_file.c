@@ -274,6 +274,25 @@ enum rc store_set_noticed(struct store *store, const struct place *place,
 	return RC_OK;
 }
 
+/* The owner need not remember the generations of a million files. */
+static uint64_t file_generation(struct store *store, const struct place *place,
+				const char *path)
+{
+	struct image_head head = { 0 };
+	int fd;
+
+	if (place->generation != 0)
+		return place->generation;
+	fd = openat(store->dirs->queue, path,
+		    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return 0;
+	if (image_head_read(fd, 0, &head, NULL) != RC_OK)
+		head.generation = 0;
+	close(fd);
+	return head.generation;
+}
+
 static enum rc file_finish(struct store *store, const struct place *place,
 			   const char *queue_id, struct fault *fault)
 {
@@ -281,18 +300,18 @@ static enum rc file_finish(struct store *store, const struct place *place,
 	char path[QUEUE_PATH_MAX_BYTES];
 	struct store_pending *pending;
 	struct buf record;
+	uint64_t generation;
 
-	HASH_FIND(hh, store->pending, &place->generation,
-		  sizeof(place->generation), pending);
+	queue_id_path(queue_id, path);
+	generation = file_generation(store, place, path);
+	HASH_FIND(hh, store->pending, &generation, sizeof(generation), pending);
 	if (pending != NULL) {
 		store_outcome_done(store, pending->origin);
 		pending->finished = true;
 	}
 	buf_init(&record, tmp, RECORDS_MAX_BYTES);
-	outcome_put(&record, OUTCOME_FILE_DONE, place->generation, 0,
-		    SPAN_OF(""));
+	outcome_put(&record, OUTCOME_FILE_DONE, generation, 0, SPAN_OF(""));
 	store_outcome_append(store, buf_span(&record));
-	queue_id_path(queue_id, path);
 	if (unlinkat(store->dirs->queue, path, 0) < 0 && errno != ENOENT)
 		return file_failed("remove", path, fault);
 	return RC_OK;

@@ -248,6 +248,31 @@ static void checkpoint_put(struct store *store, struct buf *out)
 		buf_add(out, buf_span(&partial->log));
 }
 
+static int outcome_create(struct store *store, char ret_name[NAME_BYTES])
+{
+	int fd;
+
+	outcome_name(store->outcome_number + 1, ret_name);
+	fd = openat(store->dirs->journal, ret_name,
+		    O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC,
+		    JOURNAL_FILE_MODE);
+	if (fd >= 0)
+		queue_file_adopt(store->dirs->journal, fd);
+	return fd;
+}
+
+enum rc store_outcome_begin(struct store *store, struct fault *fault)
+{
+	char name[NAME_BYTES];
+
+	store->outcome_fd = outcome_create(store, name);
+	if (store->outcome_fd < 0)
+		return fault_set(fault, RC_TEMP, "4.3.0",
+				 "create journal/%s: %m", name);
+	store->outcome_number++;
+	return RC_OK;
+}
+
 enum rc store_outcome_rotate(struct store *store, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(store);
@@ -259,10 +284,7 @@ enum rc store_outcome_rotate(struct store *store, struct fault *fault)
 
 	buf_init(&checkpoint, tmp, CHECKPOINT_MAX_BYTES);
 	checkpoint_put(store, &checkpoint);
-	outcome_name(store->outcome_number + 1, name);
-	fd = openat(store->dirs->journal, name,
-		    O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC,
-		    JOURNAL_FILE_MODE);
+	fd = outcome_create(store, name);
 	if (fd < 0 || checkpoint.full ||
 	    !write_all(fd, buf_span(&checkpoint), &written)) {
 		fault_set(fault, RC_TEMP, "4.3.0", "write journal/%s: %m",
@@ -274,7 +296,6 @@ enum rc store_outcome_rotate(struct store *store, struct fault *fault)
 		talloc_free(job);
 		return RC_TEMP;
 	}
-	queue_file_adopt(store->dirs->journal, fd);
 	job->kind = SYNC_ROTATE;
 	job->fd = store->outcome_fd;
 	job->number = store->outcome_number;

@@ -152,6 +152,10 @@ MUST_CHECK enum rc store_outcomes_load(struct store *store,
 				       struct fault *fault);
 void store_outcome_append(struct store *store, struct span records);
 void store_outcome_done(struct store *store, struct record_key key);
+/* Begin a new outcome file beside the old ones: what is at the end of the last
+ * may be torn. */
+MUST_CHECK enum rc store_outcome_begin(struct store *store,
+				       struct fault *fault);
 /* Begin a new outcome file with what still counts; the old ones go. */
 MUST_CHECK enum rc store_outcome_rotate(struct store *store,
 					struct fault *fault);

@@ -271,6 +271,8 @@ enum rc store_scan(struct store *store, store_found_fn found, void *arg,
 	rc = store_segments_load(store, NULL, fault);
 	if (rc == RC_OK)
 		rc = store_outcomes_load(store, fault);
+	if (rc == RC_OK && owner)
+		rc = store_outcome_begin(store, fault);
 	if (rc != RC_OK)
 		return rc;
 	for (struct store_segment *segment = store->segments; segment != NULL;
