@@ -100,6 +100,7 @@ static struct attempt *attempt_new(struct qmgr *qmgr, struct message *message,
 {
 	struct attempt *attempt = mem_new(qmgr, struct attempt);
 
+	qmgr_clock(qmgr);
 	attempt->qmgr = qmgr;
 	attempt->message = message;
 	attempt->env = talloc_steal(attempt, env);

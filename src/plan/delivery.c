@@ -312,6 +312,7 @@ static void transport_packet(struct agent *agent, struct packet_in *in)
 	struct delivery_status status;
 	struct fault site;
 
+	qmgr_clock(qmgr);
 	HASH_FIND(hh, qmgr->in_flight, &id, sizeof(id), delivery);
 	if (in->type != WIRE_RESULT || in->bad || count > RESULT_STATUSES_MAX ||
 	    delivery == NULL ||

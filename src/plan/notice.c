@@ -182,8 +182,8 @@ static void notice_settle(struct notice *notice, bool sent)
 		if (notice->kind != NOTICE_FAILURE || !sent)
 			continue;
 		part->state = PART_SETTLED;
-		part->status->action = DELIVERY_SENT;
-		part->is_unsaved = true;
+		part->is_unsaved = false;
+		attempt->failure_noted = true;
 	}
 	if (notice->kind == NOTICE_FAILURE && !sent)
 		attempt->notice_failed = true;

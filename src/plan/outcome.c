@@ -64,14 +64,21 @@ static const char *delay_text(char out[16], uint64_t delay_us)
 	return out;
 }
 
+/* 0 when the clock was set back. */
+static uint64_t us_between(uint64_t from_us, uint64_t to_us)
+{
+	return to_us > from_us ? to_us - from_us : 0;
+}
+
 static void log_decision(const struct attempt *attempt,
 			 const struct recipient *recipient, const char *status,
 			 const char *dsn, const char *reason)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	uint64_t now_us = attempt->qmgr->now_us;
-	uint64_t before_us = attempt->active_us - attempt->env->arrival_us;
-	uint64_t here_us = now_us - attempt->active_us;
+	uint64_t before_us =
+		us_between(attempt->env->arrival_us, attempt->active_us);
+	uint64_t here_us =
+		us_between(attempt->active_us, attempt->qmgr->now_us);
 	const char *original = recipient->original;
 	char all[16], before[16], here[16];
 
@@ -237,9 +244,7 @@ static uint64_t next_attempt_us(const struct attempt *attempt)
 	uint64_t now_us = attempt->qmgr->now_us;
 	uint64_t min_us = (uint64_t)v->minimal_backoff_time * US_A_SECOND;
 	uint64_t max_us = (uint64_t)v->maximal_backoff_time * US_A_SECOND;
-	uint64_t age_us = now_us > attempt->env->arrival_us ?
-				  now_us - attempt->env->arrival_us :
-				  0;
+	uint64_t age_us = us_between(attempt->env->arrival_us, now_us);
 
 	return now_us + MIN_OF(MAX_OF(age_us, min_us), MAX_OF(max_us, min_us));
 }
@@ -298,9 +303,13 @@ static void update_file(struct attempt *attempt, uint64_t next_us)
 {
 	struct store *store = attempt->qmgr->store;
 	const char *id = attempt->message->id;
+	struct place file = { .in_file = true };
 	struct fault fault;
 
 	attempt_save(attempt, true);
+	if (attempt->failure_noted && !attempt->notice_failed &&
+	    store_set_noticed(store, &file, id, &fault) != RC_OK)
+		log_warning("%s: %s", id, fault.text);
 	if (store_set_next_attempt(store, id, next_us, &fault) != RC_OK ||
 	    (attempt->message->want_hold &&
 	     store_set_hold(store, id, true, &fault) != RC_OK))

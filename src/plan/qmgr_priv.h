@@ -78,8 +78,7 @@ struct attempt {
 	uint64_t active_us, warned_us;
 	uint32_t notices; /* under way */
 	bool is_routing;  /* a job looks up where it goes */
-	bool notice_failed;
-	bool delay_noted;
+	bool notice_failed, failure_noted, delay_noted;
 };
 
 struct delivery {
@@ -96,6 +95,12 @@ struct delivery {
 	char failed_text[FAULT_TEXT_MAX_BYTES];
 	UT_hash_handle hh;
 };
+
+/* Between rounds: what comes in is stamped with the time it comes. */
+static inline void qmgr_clock(struct qmgr *qmgr)
+{
+	qmgr->now_us = MAX_OF(qmgr->now_us, clock_wall_us());
+}
 
 /* qmgr.c */
 /* Open what works without privileges too; runs nothing yet. */
