@@ -44,6 +44,7 @@ struct tls_strength {
 	const char *protocols;
 	const char *grade;
 	const char *exclude;
+	const char *exclude_more; /* as well; may be NULL */
 };
 
 /* The files and lists of a context. NULL and "" are the same. Filled from the

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <openssl/err.h>
+
+#include "net/tls_priv.h"
+
+static ssize_t layer_result(struct tls *tls, enum tls_io io, size_t size,
+			    const struct fault *fault)
+{
+	switch (io) {
+	case TLS_DONE:
+		return (ssize_t)size;
+	case TLS_CLOSED:
+		return 0;
+	case TLS_WANT_READ:
+	case TLS_WANT_WRITE:
+		errno = EAGAIN; /* the socket's time-out */
+		return -1;
+	default:
+		talloc_free(tls->why);
+		tls->why = mem_strdup(tls, fault->text);
+		errno = EPROTO;
+		return -1;
+	}
+}
+
+static ssize_t layer_read(void *arg, void *into, size_t size)
+{
+	struct fault fault = { 0 };
+	size_t got = 0;
+	enum tls_io io = tls_read(arg, into, size, &got, &fault);
+
+	return layer_result(arg, io, got, &fault);
+}
+
+static ssize_t layer_write(void *arg, const void *bytes, size_t size)
+{
+	struct fault fault = { 0 };
+	size_t put = 0;
+	enum tls_io io = tls_write(arg, (struct span){ bytes, size }, &put,
+				   &fault);
+
+	if (io == TLS_CLOSED) {
+		errno = EPIPE;
+		return -1;
+	}
+	return layer_result(arg, io, put, &fault);
+}
+
+static const char *layer_why(void *arg)
+{
+	const struct tls *tls = arg;
+
+	return tls->why != NULL ? tls->why : "failed";
+}
+
+static const struct net_stream_layer layer = { layer_read, layer_write,
+					       layer_why };
+
+static bool needs_name(enum tls_level level)
+{
+	return level == TLS_VERIFY || level == TLS_SECURE;
+}
+
+static enum rc policy_bad(const char *what, struct fault *fault)
+{
+	char text[256];
+
+	tls_error_text(text, sizeof(text));
+	return fault_set(fault, RC_CONF, "4.7.5", "%s: %s", what, text);
+}
+
+static struct tls_strength strength_of(const struct tls_client *client,
+				       const struct tls_policy *policy)
+{
+	const struct tls_strength *preset = &client->context.config.strength;
+	struct tls_strength strength = policy->strength;
+
+	if (strength.protocols == NULL)
+		strength.protocols = preset->protocols;
+	if (strength.grade == NULL)
+		strength.grade = preset->grade;
+	/* What is excluded everywhere is excluded here. */
+	if (strength.exclude_more == NULL)
+		strength.exclude_more = preset->exclude;
+	return strength;
+}
+
+static enum rc policy_apply(struct tls *tls, const struct tls_client *client,
+			    const struct tls_policy *policy,
+			    struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct tls_strength strength = strength_of(client, policy);
+	bool needs_cert = needs_name(policy->level) ||
+			  policy->level == TLS_FINGERPRINT;
+	struct tls_versions versions;
+	char *ciphers;
+	enum rc rc;
+
+	ERR_clear_error();
+	rc = tls_versions_parse(
+		strength.protocols != NULL ? strength.protocols : "",
+		&versions, fault);
+	if (rc != RC_OK)
+		return rc;
+	/* The context's own limits are for connections without a policy. */
+	SSL_clear_options(tls->ssl, SSL_OP_NO_SSL_MASK);
+	SSL_set_options(tls->ssl, versions.options);
+	SSL_set_min_proto_version(tls->ssl, versions.min);
+	SSL_set_max_proto_version(tls->ssl, versions.max);
+	rc = tls_ciphers_make(tmp, &client->context.config, &strength,
+			      needs_cert, &ciphers, fault);
+	if (rc != RC_OK)
+		return rc;
+	if (SSL_set_cipher_list(tls->ssl, ciphers) != 1)
+		return policy_bad("TLS cipher list", fault);
+	if (policy->servername != NULL && policy->servername[0] != '\0' &&
+	    SSL_set_tlsext_host_name(tls->ssl, policy->servername) != 1)
+		return policy_bad("TLS server name", fault);
+	/* The chain is checked; what follows from it is decided below. */
+	SSL_set_verify(tls->ssl, SSL_VERIFY_NONE, NULL);
+	return RC_OK;
+}
+
+/* A session is resumed only under the demands it was made with. */
+static char *session_key(TALLOC_CTX *mem, const struct tls_client *client,
+			 const struct tls_policy *policy)
+{
+	struct tls_strength strength = strength_of(client, policy);
+	const char *parts[] = { policy->session_key,
+				tls_level_name(policy->level),
+				strength.protocols,
+				strength.grade,
+				strength.exclude,
+				strength.exclude_more,
+				policy->servername };
+	char *key = mem_strdup(mem, "");
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		key = mem_printf(mem, "%s\n%s", key,
+				 parts[i] != NULL ? parts[i] : "");
+	return key;
+}
+
+static enum rc handshake_do(struct tls *tls, const char *peer,
+			    struct fault *fault)
+{
+	struct fault why = { 0 };
+
+	switch (tls_handshake(tls, &why)) {
+	case TLS_DONE:
+		return RC_OK;
+	case TLS_WANT_READ:
+	case TLS_WANT_WRITE:
+		return fault_set(fault, RC_TEMP, "4.4.2",
+				 "SSL_connect error to %s: Connection timed "
+				 "out",
+				 peer);
+	case TLS_CLOSED:
+		return fault_set(fault, RC_TEMP, "4.7.5",
+				 "SSL_connect error to %s: lost connection",
+				 peer);
+	default:
+		return fault_set(fault, RC_TEMP, "4.7.5",
+				 "SSL_connect error to %s: %s", peer, why.text);
+	}
+}
+
+/* Is the peer who the policy says it must be? */
+static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
+			  struct fault *fault)
+{
+	struct tls_facts *facts = &tls->facts;
+	X509 *cert = SSL_get0_peer_certificate(tls->ssl);
+
+	if (policy->level == TLS_FINGERPRINT) {
+		if (cert == NULL || !tls_fingerprint_matches(facts, policy))
+			return fault_set(fault, RC_TEMP, "4.7.5",
+					 "Server certificate not verified");
+		facts->trust = TLS_VERIFIED;
+		return RC_OK;
+	}
+	if (facts->trust == TLS_TRUSTED && policy->match_count > 0 &&
+	    tls_cert_matches(cert, policy))
+		facts->trust = TLS_VERIFIED;
+	if (!needs_name(policy->level) || facts->trust == TLS_VERIFIED)
+		return RC_OK;
+	return fault_set(fault, RC_TEMP, "4.7.5",
+			 facts->trust == TLS_TRUSTED ?
+				 "Server certificate not verified" :
+				 "Server certificate not trusted");
+}
+
+enum rc tls_connect(TALLOC_CTX *mem, struct tls_client *client,
+		    const struct tls_policy *policy, struct net_stream *stream,
+		    const char *peer, struct tls **ret_tls, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
+	char *key = NULL;
+	struct tls *tls;
+	enum rc rc;
+
+	if (policy->level == TLS_DANE || policy->level == TLS_DANE_ONLY)
+		return fault_set(fault, RC_CONF, "4.7.5",
+				 "TLS security level %s is not available",
+				 tls_level_name(policy->level));
+	tls = tls_new(tmp, &client->context, net_stream_fd(stream));
+	if (tls == NULL)
+		return policy_bad("TLS", fault);
+	SSL_set_connect_state(tls->ssl);
+	rc = policy_apply(tls, client, policy, fault);
+	if (rc != RC_OK)
+		return rc;
+	if (client->sessions != NULL && policy->session_key != NULL) {
+		key = session_key(tmp, client, policy);
+		tls_sessions_use(client->sessions, tls->ssl, key);
+	}
+	net_stream_prepare(stream);
+	rc = handshake_do(tls, peer, fault);
+	if (rc == RC_OK)
+		rc = peer_check(tls, policy, fault);
+	if (rc != RC_OK) {
+		if (key != NULL)
+			tls_sessions_forget(client->sessions, key);
+		return rc;
+	}
+	*ret_tls = talloc_steal(mem, tls);
+	net_stream_push_layer(stream, &layer, tls);
+	return RC_OK;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tls_priv - what the parts of net/tls share.
+ */
+#pragma once
+
+#include <openssl/ssl.h>
+#include <pthread.h>
+
+#include "net/stream_priv.h"
+#include "net/tls.h"
+
+struct tls_sessions;
+
+/* Server or client: the same, seen from here. */
+struct tls_context {
+	struct tls_config config;
+	SSL_CTX *ctx;
+	const EVP_MD *fingerprint_md;
+};
+
+struct tls_server {
+	struct tls_context context;
+};
+
+struct tls_client {
+	struct tls_context context;
+	struct tls_sessions *sessions; /* NULL: none are resumed */
+};
+
+struct tls {
+	SSL *ssl;
+	const struct tls_context *context;
+	bool is_server, asked_client_cert;
+	struct tls_facts facts;
+	char *why; /* of the failure of a layer */
+};
+
+/* tls_settings.c */
+MUST_CHECK enum rc tls_ciphers_make(TALLOC_CTX *mem,
+				    const struct tls_config *config,
+				    const struct tls_strength *strength,
+				    bool exclude_anonymous, char **ret_list,
+				    struct fault *fault);
+/* SSL_OP_NO_... bits and limits; 0: none. */
+struct tls_versions {
+	uint64_t options;
+	int min, max;
+};
+MUST_CHECK enum rc tls_versions_parse(const char *text,
+				      struct tls_versions *ret_versions,
+				      struct fault *fault);
+MUST_CHECK enum rc tls_curves_make(TALLOC_CTX *mem, const char *text,
+				   char **ret_list, struct fault *fault);
+
+/* tls_context.c */
+MUST_CHECK enum rc tls_context_setup(TALLOC_CTX *mem,
+				     struct tls_context *context,
+				     const struct tls_config *config,
+				     const SSL_METHOD *method,
+				     struct fault *fault);
+/* The oldest error of this thread's queue, which is emptied. */
+void tls_error_text(char *text, size_t size);
+
+/* tls.c */
+struct tls *tls_new(TALLOC_CTX *mem, const struct tls_context *context, int fd);
+/* What SSL_get_error means; sets the fault for TLS_FAILED. */
+enum tls_io tls_io_of(struct tls *tls, int result, struct fault *fault);
+
+/* tls_facts.c */
+void tls_facts_gather(struct tls *tls);
+
+/* tls_match.c: is the certificate what the policy wants? */
+bool tls_name_matches(struct span cert_name, struct span want,
+		      bool wildcard_multi_label);
+bool tls_cert_matches(X509 *cert, const struct tls_policy *policy);
+bool tls_fingerprint_matches(const struct tls_facts *facts,
+			     const struct tls_policy *policy);
+/* Hex with colons, upper case. */
+char *tls_fingerprint_text(TALLOC_CTX *mem, const unsigned char *bytes,
+			   unsigned size);
+/* The first DNS name or the common name; "" when there is none, or when it has
+ * bytes that do not belong in one. */
+char *tls_cert_name(TALLOC_CTX *mem, X509 *cert);
+char *tls_name_cn(TALLOC_CTX *mem, const X509_NAME *name);
+
+/* tls_sessions.c */
+struct tls_sessions *tls_sessions_new(TALLOC_CTX *mem, SSL_CTX *ctx,
+				      int timeout_s);
+/* Resume a session of this key if there is one, and keep new ones under it. */
+void tls_sessions_use(struct tls_sessions *sessions, SSL *ssl,
+		      const char *key);
+void tls_sessions_forget(struct tls_sessions *sessions, const char *key);

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <openssl/ssl.h>
+
+#include "base/buf.h"
+#include "conf/conf.h"
+#include "net/tls_priv.h"
+
+static const char separators[] = ", \t\r\n:";
+
+static const struct {
+	const char *name;
+	enum tls_level level;
+} level_names[] = {
+	{ "none", TLS_NONE },	      { "may", TLS_MAY },
+	{ "encrypt", TLS_ENCRYPT },   { "dane", TLS_DANE },
+	{ "dane-only", TLS_DANE_ONLY }, { "fingerprint", TLS_FINGERPRINT },
+	{ "verify", TLS_VERIFY },     { "secure", TLS_SECURE },
+};
+
+enum rc tls_level_parse(const char *text, enum tls_level *ret_level,
+			struct fault *fault)
+{
+	if (text == NULL || text[0] == '\0') {
+		*ret_level = TLS_NONE;
+		return RC_OK;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(level_names); i++) {
+		if (span_is_nocase(span_from(text), level_names[i].name)) {
+			*ret_level = level_names[i].level;
+			return RC_OK;
+		}
+	}
+	return fault_set(fault, RC_CONF, "4.7.5",
+			 "unknown TLS security level: \"%s\"", text);
+}
+
+const char *tls_level_name(enum tls_level level)
+{
+	for (size_t i = 0; i < ARRAY_LEN(level_names); i++)
+		if (level_names[i].level == level)
+			return level_names[i].name;
+	return "none";
+}
+
+static const struct version_name {
+	const char *name;
+	int version;
+	uint64_t option;
+} versions[] = {
+	{ "SSLv2", 0x0002, 0 },
+	{ "SSLv3", SSL3_VERSION, SSL_OP_NO_SSLv3 },
+	{ "TLSv1", TLS1_VERSION, SSL_OP_NO_TLSv1 },
+	{ "TLSv1.0", TLS1_VERSION, SSL_OP_NO_TLSv1 },
+	{ "TLSv1.1", TLS1_1_VERSION, SSL_OP_NO_TLSv1_1 },
+	{ "TLSv1.2", TLS1_2_VERSION, SSL_OP_NO_TLSv1_2 },
+	{ "TLSv1.3", TLS1_3_VERSION, SSL_OP_NO_TLSv1_3 },
+};
+
+static const struct version_name *version_find(struct span word)
+{
+	char *end, text[16];
+	long hex;
+
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++)
+		if (span_is_nocase(word, versions[i].name))
+			return &versions[i];
+	if (!span_starts_nocase(word, "0x") || word.len >= sizeof(text))
+		return NULL;
+	memcpy(text, word.ptr, word.len);
+	text[word.len] = '\0';
+	hex = strtol(text, &end, 16);
+	for (size_t i = 0; *end == '\0' && i < ARRAY_LEN(versions); i++)
+		if (versions[i].version == hex)
+			return &versions[i];
+	return NULL;
+}
+
+enum rc tls_versions_parse(const char *text, struct tls_versions *ret_versions,
+			   struct fault *fault)
+{
+	struct tls_versions result = { 0 };
+	struct span rest = span_from(text), word;
+	uint64_t included = 0, all = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++)
+		all |= versions[i].option;
+	while (span_token(&rest, separators, &word)) {
+		bool least = span_starts(word, ">=");
+		bool most = span_starts(word, "<=");
+		bool not = span_starts(word, "!");
+		struct span name = span_skip(word, least || most ? 2 : not);
+		const struct version_name *version = version_find(name);
+
+		if (version == NULL)
+			return fault_set(fault, RC_CONF, "4.7.5",
+					 "invalid TLS protocol list \"%s\": "
+					 "unknown protocol \"%.*s\"",
+					 text, SPAN_FMT(name));
+		if (least)
+			result.min = version->version;
+		else if (most)
+			result.max = version->version;
+		else if (not)
+			result.options |= version->option;
+		else
+			included |= version->option;
+	}
+	if (included != 0)
+		result.options |= all & ~included;
+	if ((result.options & all) == all ||
+	    (result.max != 0 && result.min > result.max))
+		return fault_set(fault, RC_CONF, "4.7.5",
+				 "invalid TLS protocol list \"%s\": nothing "
+				 "is left",
+				 text);
+	if (result.min != 0 && result.min < SSL3_VERSION)
+		result.min = 0;
+	*ret_versions = result;
+	return RC_OK;
+}
+
+static const char *text_or(const char *text, const char *otherwise)
+{
+	return text != NULL && text[0] != '\0' ? text : otherwise;
+}
+
+static const char *grade_list(const struct tls_config *config,
+			      const char *grade)
+{
+	if (strcasecmp(grade, "high") == 0)
+		return text_or(config->high_ciphers, "HIGH:@STRENGTH");
+	if (strcasecmp(grade, "null") == 0)
+		return text_or(config->null_ciphers, "eNULL:!aNULL");
+	if (strcasecmp(grade, "medium") == 0 || strcasecmp(grade, "low") == 0 ||
+	    strcasecmp(grade, "export") == 0)
+		return text_or(config->medium_ciphers,
+			       "HIGH:MEDIUM:!aNULL:@STRENGTH");
+	return NULL;
+}
+
+enum rc tls_ciphers_make(TALLOC_CTX *mem, const struct tls_config *config,
+			 const struct tls_strength *strength,
+			 bool exclude_anonymous, char **ret_list,
+			 struct fault *fault)
+{
+	const char *grade = text_or(strength->grade, "medium");
+	const char *base = grade_list(config, grade);
+	struct span excludes[] = {
+		span_from(text_or(strength->exclude, "")),
+		span_from(text_or(strength->exclude_more, "")),
+	};
+	struct span word;
+	struct buf list;
+
+	if (base == NULL)
+		return fault_set(fault, RC_CONF, "4.7.5",
+				 "invalid TLS cipher grade: \"%s\"", grade);
+	buf_init(&list, mem, 16 * 1024);
+	buf_add_text(&list, base);
+	for (size_t i = 0; i < ARRAY_LEN(excludes); i++)
+		while (span_token(&excludes[i], separators, &word))
+			buf_addf(&list, ":!%.*s", SPAN_FMT(word));
+	if (exclude_anonymous)
+		buf_add_text(&list, ":!aNULL");
+	if (list.full)
+		return fault_set(fault, RC_CONF, "4.7.5",
+				 "TLS cipher list too long");
+	*ret_list = mem_strdup(mem, buf_text(&list));
+	buf_done(&list);
+	return RC_OK;
+}
+
+enum rc tls_curves_make(TALLOC_CTX *mem, const char *text, char **ret_list,
+			struct fault *fault)
+{
+	SSL_CTX *probe = SSL_CTX_new(TLS_method());
+	struct span rest = span_from(text_or(text, "")), word;
+	struct buf list;
+
+	if (probe == NULL)
+		return fault_set(fault, RC_TEMP, "4.3.0", "out of memory");
+	buf_init(&list, mem, 4096);
+	while (span_token(&rest, separators, &word)) {
+		char *name = mem_span_dup(mem, word);
+
+		/* What this OpenSSL does not have is left out. */
+		if (SSL_CTX_set1_groups_list(probe, name) == 1)
+			buf_addf(&list, "%s%s", list.len > 0 ? ":" : "", name);
+		talloc_free(name);
+	}
+	SSL_CTX_free(probe);
+	*ret_list = mem_strdup(mem, buf_text(&list));
+	buf_done(&list);
+	return RC_OK;
+}
+
+static const char *text_of(const struct conf *conf, const char *prefix,
+			   const char *suffix)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *text =
+		conf_text(conf, mem_printf(tmp, "%s_tls_%s", prefix, suffix));
+
+	return text != NULL ? text : "";
+}
+
+static bool bool_of(const char *text)
+{
+	return text != NULL && strcasecmp(text, "yes") == 0;
+}
+
+static int number_of(const char *text, int fallback)
+{
+	uint64_t number;
+
+	if (span_to_u64(span_trim(span_from(text)), INT32_MAX, &number))
+		return (int)number;
+	return fallback;
+}
+
+static void strength_load(const struct conf *conf, const char *prefix,
+			  bool mandatory, struct tls_strength *strength)
+{
+	strength->protocols = text_of(conf, prefix,
+				      mandatory ? "mandatory_protocols" :
+						  "protocols");
+	strength->grade = text_of(conf, prefix,
+				  mandatory ? "mandatory_ciphers" : "ciphers");
+	strength->exclude = text_of(conf, prefix, "exclude_ciphers");
+	/* The mandatory list comes on top of the other. */
+	strength->exclude_more =
+		mandatory ? text_of(conf, prefix, "mandatory_exclude_ciphers") :
+			    "";
+}
+
+static const char *curves_of(const struct conf *conf, const char *prefix)
+{
+	const char *grade = text_of(conf, prefix, "eecdh_grade");
+
+	if (strcmp(grade, "strong") == 0)
+		return conf_text(conf, "tls_eecdh_strong_curve");
+	if (strcmp(grade, "ultra") == 0)
+		return conf_text(conf, "tls_eecdh_ultra_curve");
+	return conf_text(conf, "tls_eecdh_auto_curves");
+}
+
+void tls_config_load(const struct conf *conf, const char *prefix,
+		     bool mandatory, struct tls_config *ret_config)
+{
+	bool is_server = strcmp(prefix, "smtpd") == 0;
+	struct tls_config config = { .prefix = prefix };
+
+	config.chain_files = text_of(conf, prefix, "chain_files");
+	config.cert_file = text_of(conf, prefix, "cert_file");
+	config.key_file = text_of(conf, prefix, "key_file");
+	config.dcert_file = text_of(conf, prefix, "dcert_file");
+	config.dkey_file = text_of(conf, prefix, "dkey_file");
+	config.eccert_file = text_of(conf, prefix, "eccert_file");
+	config.eckey_file = text_of(conf, prefix, "eckey_file");
+	config.ca_file = text_of(conf, prefix, "CAfile");
+	config.ca_path = text_of(conf, prefix, "CApath");
+	config.append_default_ca =
+		bool_of(conf_text(conf, "tls_append_default_CA"));
+	config.high_ciphers = conf_text(conf, "tls_high_cipherlist");
+	config.medium_ciphers = conf_text(conf, "tls_medium_cipherlist");
+	config.null_ciphers = conf_text(conf, "tls_null_cipherlist");
+	config.curves = curves_of(conf, prefix);
+	config.fingerprint_digest = text_of(conf, prefix, "fingerprint_digest");
+	config.verify_depth = number_of(
+		text_of(conf, prefix,
+			is_server ? "ccert_verifydepth" : "scert_verifydepth"),
+		9);
+	config.session_timeout_s = 3600;
+	if (conf_parse_time(span_from(text_of(conf, prefix,
+					      "session_cache_timeout")),
+			    's', &config.session_timeout_s, NULL) != RC_OK)
+		config.session_timeout_s = 3600;
+	config.log_level = number_of(text_of(conf, prefix, "loglevel"), 0);
+	config.prefer_server_ciphers =
+		bool_of(conf_text(conf, "tls_preempt_cipherlist"));
+	config.ask_client_cert = bool_of(text_of(conf, prefix, "ask_ccert"));
+	config.require_client_cert =
+		mandatory && bool_of(text_of(conf, prefix, "req_ccert"));
+	if (config.require_client_cert)
+		config.ask_client_cert = true;
+	config.sessions =
+		is_server ?
+			config.session_timeout_s > 0 :
+			text_of(conf, prefix, "session_cache_database")[0] !=
+				'\0';
+	strength_load(conf, prefix, mandatory, &config.strength);
+	*ret_config = config;
+}
