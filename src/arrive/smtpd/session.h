@@ -61,6 +61,7 @@ struct smtpd_session {
 
 	struct restriction_state rules;
 	struct smtpd_transaction *transaction; /* from MAIL on; NULL */
+	const char *asked; /* the recipient that is looked at, for logs */
 	struct {
 		bool seen;   /* MAIL, RCPT and DATA have to wait */
 		bool failed; /* 551 until the last chunk or RSET */
@@ -82,7 +83,6 @@ struct smtpd_transaction {
 	const char *queue_id;	 /* of cleanup */
 	char *sender;
 	char *first_recipient; /* as given, for logs and Received */
-	char *last_recipient;  /* the one that is asked about, for logs */
 	struct smtp_mail mail;
 	unsigned int recipients, overshoot;
 	struct content_reader reader;
@@ -111,6 +111,9 @@ void session_reply(struct smtpd_session *s, const char *format, ...)
 /* "QID: what: STAGE from CLIENT: text; from=<> to=<> proto= helo=<>" */
 void session_log(struct smtpd_session *s, const char *what, const char *stage,
 		 const char *text);
+/* args: "FROM:<...>", or the address alone */
+void session_log_bad_address(struct smtpd_session *s, const char *verb,
+			     struct span args);
 /* The queue id, or "NOQUEUE". */
 const char *session_id(const struct smtpd_session *s);
 /* A failure of a lower floor as a reply: "451 4.3.0 Error: ...". */

@@ -45,8 +45,8 @@ void session_log(struct smtpd_session *s, const char *what, const char *stage,
 	struct buf line;
 
 	buf_init(&line, s, 8192);
-	if (t != NULL && t->last_recipient != NULL)
-		to = t->last_recipient;
+	if (s->asked != NULL)
+		to = s->asked;
 	else if (t != NULL && t->recipients == 1)
 		to = t->first_recipient;
 	if (t != NULL && t->sender != NULL)
@@ -59,6 +59,18 @@ void session_log(struct smtpd_session *s, const char *what, const char *stage,
 	log_info("%s: %s: %s from %s: %s;%s", session_id(s), what, stage,
 		 s->client_text, text, buf_text(&line));
 	buf_done(&line);
+}
+
+void session_log_bad_address(struct smtpd_session *s, const char *verb,
+			     struct span args)
+{
+	if (span_starts_nocase(args, "FROM:"))
+		args = span_skip(args, 5);
+	else if (span_starts_nocase(args, "TO:"))
+		args = span_skip(args, 3);
+	args = span_trim(args);
+	log_warning("Illegal address syntax from %s in %s command: %.*s",
+		    s->client_text, verb, SPAN_FMT(args));
 }
 
 static int fault_code(const struct fault *fault)

@@ -77,14 +77,17 @@ bool session_allowed(struct smtpd_session *s, enum restriction_stage stage,
 	if (t == NULL && s->server->conf->v.smtpd_delay_reject)
 		mem = passing = talloc_new(NULL);
 	fill_certificate(&request, s->tls);
+	s->asked = recipient;
 	rc = restrictions_ask(s->server->restrictions, mem, stage, &request,
 			      &s->rules, &verdict);
 	log_notes(s, stage_name, &verdict);
 	if (t == NULL && s->server->conf->v.smtpd_delay_reject)
 		memset(&s->rules, 0, sizeof(s->rules));
+	if (rc != RC_OK)
+		session_log(s, "reject", stage_name, verdict.text);
+	s->asked = NULL;
 	if (rc == RC_OK)
 		return true;
-	session_log(s, "reject", stage_name, verdict.text);
 	session_reply(s, "%s", verdict.text);
 	if (verdict.close)
 		session_end(s);

@@ -25,7 +25,7 @@ static bool greet(struct smtpd_session *s, const char *verb, struct span args,
 	session_reset(s);
 	talloc_free(s->helo);
 	s->helo = clean_name(s, args);
-	s->esmtp = esmtp;
+	s->esmtp |= esmtp; /* a HELO after EHLO takes nothing back */
 	if (session_allowed(s, AT_HELO, verb, NULL, NULL))
 		return true;
 	talloc_free(s->helo);

@@ -52,9 +52,7 @@ enum verb_result verb_mail(struct smtpd_session *s, struct span args)
 	t = mem_new(s, struct smtpd_transaction);
 	if (smtp_mail_parse(t, args, flags, &t->mail, &code, &fault) != RC_OK) {
 		if (span_is(span_from(fault.dsn), "5.1.7"))
-			log_warning("Illegal address syntax from %s in MAIL "
-				    "command: %.*s",
-				    s->client_text, SPAN_FMT(args));
+			session_log_bad_address(s, "MAIL", args);
 		session_reply(s, "%d %s %s", code, fault.dsn, fault.text);
 		talloc_free(t);
 		return VERB_FAILED;

@@ -13,9 +13,7 @@ static bool parse(struct smtpd_session *s, TALLOC_CTX *mem, struct span args,
 
 	if (smtp_rcpt_parse(mem, args, flags, rcpt, &code, &fault) != RC_OK) {
 		if (span_is(span_from(fault.dsn), "5.1.3"))
-			log_warning("Illegal address syntax from %s in RCPT "
-				    "command: %.*s",
-				    s->client_text, SPAN_FMT(args));
+			session_log_bad_address(s, "RCPT", args);
 		session_reply(s, "%d %s %s", code, fault.dsn, fault.text);
 		return false;
 	}
@@ -63,7 +61,7 @@ enum verb_result verb_rcpt(struct smtpd_session *s, struct span args)
 {
 	struct smtpd_transaction *t = s->transaction;
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	enum verb_result result = VERB_FAILED;
+	enum verb_result result = VERB_FAILED; /* until it is accepted */
 	struct smtp_rcpt rcpt = { 0 };
 
 	if (s->bdat.seen) {
@@ -75,9 +73,8 @@ enum verb_result verb_rcpt(struct smtpd_session *s, struct span args)
 	if (t->recipients >=
 	    (unsigned int)s->server->conf->v.smtpd_recipient_limit)
 		return refuse_too_many(s);
-	t->last_recipient = mem_span_dup(tmp, rcpt.address);
-	if (session_allowed(s, AT_RCPT, "RCPT", t->last_recipient, NULL))
+	if (session_allowed(s, AT_RCPT, "RCPT", mem_span_dup(tmp, rcpt.address),
+			    NULL))
 		result = accept_recipient(s, &rcpt);
-	t->last_recipient = NULL;
 	return result;
 }

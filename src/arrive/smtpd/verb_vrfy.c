@@ -13,9 +13,7 @@ static enum verb_result verify(struct smtpd_session *s, TALLOC_CTX *tmp,
 
 	if (address_parse_path(tmp, args, flags, &address, &fault) != RC_OK ||
 	    address.len == 0) {
-		log_warning("Illegal address syntax from %s in VRFY command: "
-			    "%.*s",
-			    s->client_text, SPAN_FMT(args));
+		session_log_bad_address(s, "VRFY", args);
 		session_reply(s, "501 5.1.3 Bad recipient address syntax");
 		return VERB_FAILED;
 	}
@@ -58,9 +56,7 @@ enum verb_result verb_vrfy(struct smtpd_session *s, struct span args)
 	if (span_ends_nocase(args, " SMTPUTF8"))
 		args = span_trim(span_take(args, args.len - 9));
 	if (!is_one_word(args)) {
-		log_warning("Illegal address syntax from %s in VRFY command: "
-			    "%.*s",
-			    s->client_text, SPAN_FMT(args));
+		session_log_bad_address(s, "VRFY", args);
 		session_reply(s, "501 5.1.3 Bad recipient address syntax");
 		return VERB_FAILED;
 	}
