@@ -11,8 +11,8 @@
 #include "conf/value.h"
 
 /* Set by the program, not by main.cf. */
-static const char *const read_only[] = { "process_id", "process_name",
-					 "service_name" };
+static const char *const read_only[] = {"process_id", "process_name",
+					"service_name"};
 
 static bool is_read_only(const char *name)
 {
@@ -33,7 +33,7 @@ static void load_main(struct conf_priv *priv, const struct main_cf *main_cf)
 	for (size_t i = 0; i < main_cf->count; i++) {
 		const struct main_cf_line *line = &main_cf->lines[i];
 		struct conf_entry *entry =
-			conf_table_put(priv, span_from(line->name));
+		    conf_table_put(priv, span_from(line->name));
 
 		if (is_read_only(line->name)) {
 			conf_note(priv, "%s, line %d: %s cannot be set",
@@ -94,7 +94,7 @@ static enum rc fill_time(struct conf_priv *priv, const struct conf_entry *entry,
 			 int *field, struct fault *fault)
 {
 	const struct param_def *def = entry->def;
-	const struct expand expand = { conf_value_loading, priv };
+	const struct expand expand = {conf_value_loading, priv};
 	const char *preset = def->preset;
 	struct buf out;
 	enum rc rc = RC_OK;
@@ -123,7 +123,7 @@ static enum rc fill_number(const struct conf_entry *entry, void *field,
 	if (value_parse_long(span_trim(span_from(entry->value)), &value,
 			     fault) != RC_OK ||
 	    value_check_range(value, def->min, def->max, "number", fault) !=
-		    RC_OK)
+		RC_OK)
 		return RC_CONF;
 	if (def->type == PARAM_LONG) {
 		*(long *)field = value;
@@ -158,25 +158,29 @@ static enum rc fill_field(struct conf_priv *priv,
 	return RC_OK;
 }
 
-static enum rc fill_values(struct conf_priv *priv, struct fault *fault)
+static enum rc fill_entry(struct conf_priv *priv, struct conf_entry *entry,
+			  struct fault *fault)
+{
+	if (conf_evaluate(priv, entry, 0, fault) != RC_OK)
+		return RC_CONF;
+	if (entry->def != NULL && fill_field(priv, entry, fault) != RC_OK)
+		return conf_fault_at(priv, entry, fault);
+	return RC_OK;
+}
+
+static enum rc fill_values(struct conf_priv *priv, bool tolerant,
+			   struct fault *fault)
 {
 	for (size_t i = 0; i < priv->count; i++) {
 		struct conf_entry *entry = &priv->entries[i];
 
-		if (entry->def == NULL) {
-			struct fault own;
-
-			/* Harmless until something uses it. */
-			if (conf_evaluate(priv, entry, 0, &own) != RC_OK) {
-				entry->state = ENTRY_BROKEN;
-				conf_note(priv, "%s", own.text);
-			}
+		if (fill_entry(priv, entry, fault) == RC_OK)
 			continue;
-		}
-		if (conf_evaluate(priv, entry, 0, fault) != RC_OK)
+		/* The user's own are harmless until something uses them. */
+		if (entry->def != NULL && !tolerant)
 			return RC_CONF;
-		if (fill_field(priv, entry, fault) != RC_OK)
-			return conf_fault_at(priv, entry, fault);
+		entry->state = ENTRY_BROKEN;
+		conf_note(priv, "%s", fault->text);
 	}
 	return RC_OK;
 }
@@ -186,7 +190,6 @@ static enum rc set_directory(struct conf *conf,
 			     struct fault *fault)
 {
 	const char *dir = source->config_directory;
-	struct conf_entry *entry;
 	char *cwd;
 
 	if (dir == NULL)
@@ -201,15 +204,26 @@ static enum rc set_directory(struct conf *conf,
 			return fault_set(fault, RC_CONF, "4.3.5",
 					 "working directory: %m");
 		conf->config_directory =
-			strcmp(dir, ".") == 0 ?
-				mem_strdup(conf->priv, cwd) :
-				mem_printf(conf->priv, "%s/%s", cwd, dir);
+		    strcmp(dir, ".") == 0
+			? mem_strdup(conf->priv, cwd)
+			: mem_printf(conf->priv, "%s/%s", cwd, dir);
 		free(cwd);
 	}
 	conf->priv->main_path =
-		mem_printf(conf->priv, "%s/main.cf", conf->config_directory);
-	entry = conf_table_find(conf->priv, SPAN_OF("config_directory"));
-	entry->text = conf->config_directory;
+	    mem_printf(conf->priv, "%s/main.cf", conf->config_directory);
+	return RC_OK;
+}
+
+static enum rc read_main(struct conf_priv *priv, struct fault *fault)
+{
+	struct main_cf *main_cf;
+	struct span text;
+
+	if (lines_read_file(priv, priv->main_path, &text, fault) != RC_OK ||
+	    main_cf_parse(priv, text, priv->main_path, &main_cf, fault) !=
+		RC_OK)
+		return RC_CONF;
+	load_main(priv, main_cf);
 	return RC_OK;
 }
 
@@ -218,21 +232,26 @@ static enum rc load(struct conf *conf, const struct conf_source *source,
 {
 	struct conf_priv *priv = conf->priv;
 	struct conf_entry *entry;
-	struct main_cf *main_cf;
-	struct span text;
 
-	if (set_directory(conf, source, fault) != RC_OK ||
-	    lines_read_file(priv, priv->main_path, &text, fault) != RC_OK ||
-	    main_cf_parse(priv, text, priv->main_path, &main_cf, fault) !=
-		    RC_OK)
+	if (set_directory(conf, source, fault) != RC_OK)
 		return RC_CONF;
-	load_main(priv, main_cf);
+	if (!source->defaults_only && read_main(priv, fault) != RC_OK)
+		return RC_CONF;
+	/* It is where it was found, whatever main.cf says. */
 	entry = conf_table_find(priv, SPAN_OF("config_directory"));
-	entry->text = conf->config_directory; /* where it was found */
+	entry->text = strcmp(conf->config_directory, PATH_CONFIG) == 0
+			  ? NULL
+			  : conf->config_directory;
+	entry->line = 0;
 	if (load_overrides(priv, source, fault) != RC_OK ||
-	    fill_values(priv, fault) != RC_OK)
+	    fill_values(priv, source->tolerant, fault) != RC_OK)
 		return RC_CONF;
-	return conf_host_check(conf, fault);
+	if (conf_host_check(conf, fault) == RC_OK)
+		return RC_OK;
+	if (!source->tolerant)
+		return RC_CONF;
+	conf_note(priv, "%s", fault->text);
+	return RC_OK;
 }
 
 enum rc conf_load(const struct conf_source *source, struct conf **ret_conf,
@@ -246,9 +265,9 @@ enum rc conf_load(const struct conf_source *source, struct conf **ret_conf,
 	priv->conf = conf;
 	atomic_init(&priv->refs, 1);
 	priv->process_name = mem_strdup(
-		priv, source->process_name == NULL ? "" : source->process_name);
+	    priv, source->process_name == NULL ? "" : source->process_name);
 	priv->service_name = mem_strdup(
-		priv, source->service_name == NULL ? "" : source->service_name);
+	    priv, source->service_name == NULL ? "" : source->service_name);
 	conf_table_init(priv);
 	if (load(conf, source, fault == NULL ? &own : fault) != RC_OK) {
 		talloc_free(conf);

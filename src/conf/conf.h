@@ -43,12 +43,25 @@ struct conf_source {
 	size_t override_count;
 	const char *process_name; /* "smtpd"; read-only parameters */
 	const char *service_name; /* "smtp" */
+	/* For tools that show a configuration. defaults_only: do not read
+	 * main.cf. tolerant: a value that cannot be used is a note, and its
+	 * field in v is not to be read. */
+	bool defaults_only, tolerant;
 };
 
 MUST_CHECK enum rc conf_load(const struct conf_source *source,
 			     struct conf **ret_conf, struct fault *fault);
 struct conf *conf_ref(struct conf *conf);
 void conf_unref(struct conf *conf); /* NULL is allowed */
+
+/* What the operator should hear: names that nothing uses ("did you mean"),
+ * parameters without effect here, lines that override others, values of the
+ * user's own that cannot be expanded. table may be NULL; with it, names that
+ * master.cf uses count as used. A list of count lines, child of mem. */
+struct master_table;
+void conf_warnings(TALLOC_CTX *mem, const struct conf *conf,
+		   const struct master_table *table,
+		   const char *const **ret_list, size_t *ret_count);
 
 /* Any name, built in or the user's: its expanded text, or NULL when neither
  * set nor built in. The text lives as long as the snapshot. */

@@ -21,10 +21,10 @@ enum entry_state {
 
 struct conf_entry {
 	const char *name;
-	const char *text;  /* as written; NULL: the default */
-	const char *value; /* expanded */
+	const char *text;	     /* as written; NULL: the default */
+	const char *value;	     /* expanded */
 	const struct param_def *def; /* NULL: a name of the user's */
-	int line; /* of main.cf; 0: default or override */
+	int line;		     /* of main.cf; 0: default or override */
 	bool is_override;
 	enum entry_state state;
 };
@@ -32,11 +32,11 @@ struct conf_entry {
 struct conf_priv {
 	struct conf *conf;
 	atomic_int refs;
-	const char *main_path; /* "/etc/postfix/main.cf" */
+	const char *main_path;	    /* "/etc/postfix/main.cf" */
 	struct conf_entry *entries; /* the declared ones first */
 	size_t count, cap;
-	uint32_t *slots; /* index + 1 by hash of the name */
-	size_t slot_count; /* a power of two */
+	uint32_t *slots;    /* index + 1 by hash of the name */
+	size_t slot_count;  /* a power of two */
 	const char **notes; /* warnings met while loading */
 	size_t note_count;
 	const char *process_name, *service_name;
@@ -64,8 +64,7 @@ enum rc conf_fault_at(const struct conf_priv *priv,
 /* host.c: the computed defaults. RC_NONE: this one is not computed. */
 MUST_CHECK enum rc conf_host_preset(struct conf_priv *priv,
 				    const struct conf_entry *entry, int depth,
-				    const char **ret_text,
-				    struct fault *fault);
+				    const char **ret_text, struct fault *fault);
 /* myorigin = /etc/mailname: the first line of that file. */
 MUST_CHECK enum rc conf_host_origin(struct conf_priv *priv, const char **value,
 				    struct fault *fault);

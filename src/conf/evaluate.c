@@ -19,7 +19,7 @@ static enum rc entry_expand(struct conf_priv *priv, const char *name,
 			    const char *text, int depth, const char **ret_value,
 			    struct fault *fault)
 {
-	const struct expand expand = { conf_value_loading, priv };
+	const struct expand expand = {conf_value_loading, priv};
 	struct buf out;
 	enum rc rc;
 
@@ -60,8 +60,8 @@ enum rc conf_evaluate(struct conf_priv *priv, struct conf_entry *entry,
 			rc = RC_OK;
 	}
 	if (rc == RC_OK)
-		rc = entry_expand(priv, entry->name, text, depth,
-				  &entry->value, fault);
+		rc = entry_expand(priv, entry->name, text, depth, &entry->value,
+				  fault);
 	if (rc == RC_OK && strcmp(entry->name, "myorigin") == 0)
 		rc = conf_host_origin(priv, &entry->value, fault);
 	if (rc != RC_OK && entry->def != NULL &&

@@ -92,10 +92,10 @@ static enum rc cut_branch(const struct state *st, struct span *rest,
 static enum rc choose_branch(const struct state *st, struct span rest,
 			     bool truth, struct span *ret_branch)
 {
-	struct span when_true = { "", 0 }, when_false = { "", 0 };
+	struct span when_true = {"", 0}, when_false = {"", 0};
 	enum rc rc = RC_OK;
 
-	*ret_branch = (struct span){ NULL, 0 };
+	*ret_branch = (struct span){NULL, 0};
 	if (rest.len == 0)
 		return RC_OK;
 	if (rest.ptr[0] != '?' && rest.ptr[0] != ':')
@@ -191,18 +191,12 @@ static const struct compare_op {
 	bool by_level;
 	bool less, equal, greater; /* true for */
 } ops[] = {
-	{ "==level", true, false, true, false },
-	{ "!=level", true, true, false, true },
-	{ "<=level", true, true, true, false },
-	{ ">=level", true, false, true, true },
-	{ "<level", true, true, false, false },
-	{ ">level", true, false, false, true },
-	{ "==", false, false, true, false },
-	{ "!=", false, true, false, true },
-	{ "<=", false, true, true, false },
-	{ ">=", false, false, true, true },
-	{ "<", false, true, false, false },
-	{ ">", false, false, false, true },
+    {"==level", true, false, true, false}, {"!=level", true, true, false, true},
+    {"<=level", true, true, true, false},  {">=level", true, false, true, true},
+    {"<level", true, true, false, false},  {">level", true, false, false, true},
+    {"==", false, false, true, false},	   {"!=", false, true, false, true},
+    {"<=", false, true, true, false},	   {">=", false, false, true, true},
+    {"<", false, true, false, false},	   {">", false, false, false, true},
 };
 
 static const struct compare_op *cut_op(struct span *text)
@@ -317,7 +311,7 @@ static enum rc expand_value(const struct state *st, struct span name,
 	rc = st->expand->value(st->expand->arg, name, st->depth + 1, ret_value,
 			       st->fault);
 	if (rc == RC_NONE) {
-		*ret_value = (struct span){ "", 0 };
+		*ret_value = (struct span){"", 0};
 		return RC_OK;
 	}
 	return rc;
@@ -352,7 +346,7 @@ static enum rc expand_reference(const struct state *st, struct span text)
 /* *text stands behind a "$". */
 static enum rc expand_dollar(const struct state *st, struct span *text)
 {
-	struct span start = { text->ptr - 1, text->len + 1 }, inside, value;
+	struct span start = {text->ptr - 1, text->len + 1}, inside, value;
 	enum rc rc;
 
 	if (span_starts(*text, "$")) {
@@ -407,15 +401,15 @@ static enum rc expand_level(const struct state *outer, struct span text)
 enum rc expand_text(const struct expand *expand, struct span text, int depth,
 		    struct buf *out, struct fault *fault)
 {
-	struct state st = { expand, out, depth, fault };
+	struct state st = {expand, out, depth, fault};
 
 	return expand_level(&st, text);
 }
 
 /* Names may stand in branches that are not taken, so this looks at the text
  * itself: every run of name characters behind "$", "${" or "$(". */
-void expand_names(struct span text,
-		  void (*see)(void *arg, struct span name), void *arg)
+void expand_names(struct span text, void (*see)(void *arg, struct span name),
+		  void *arg)
 {
 	ssize_t at;
 

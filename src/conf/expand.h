@@ -29,9 +29,8 @@ struct expand {
 };
 
 MUST_CHECK enum rc expand_text(const struct expand *expand, struct span text,
-			       int depth, struct buf *out,
-			       struct fault *fault);
+			       int depth, struct buf *out, struct fault *fault);
 /* Call `see` with every name that a text refers to, in any branch. Stops
  * quietly at a syntax error. */
-void expand_names(struct span text,
-		  void (*see)(void *arg, struct span name), void *arg);
+void expand_names(struct span text, void (*see)(void *arg, struct span name),
+		  void *arg);

@@ -61,12 +61,12 @@ static enum rc preset_mynetworks(struct conf_priv *priv, int depth,
 	char *text;
 
 	if (value_of(priv, "inet_interfaces", depth, &interfaces, fault) !=
-		    RC_OK ||
+		RC_OK ||
 	    value_of(priv, "inet_protocols", depth, &protocols, fault) !=
-		    RC_OK ||
+		RC_OK ||
 	    value_of(priv, "mynetworks_style", depth, &style, fault) != RC_OK ||
 	    own_addresses_find(tmp, interfaces, protocols, &own, fault) !=
-		    RC_OK ||
+		RC_OK ||
 	    own_networks_text(tmp, own, style, &text, fault) != RC_OK)
 		return RC_CONF;
 	*ret_text = mem_strdup(priv, text);
@@ -114,7 +114,7 @@ enum rc conf_host_origin(struct conf_priv *priv, const char **value,
 	if (got < 0)
 		return fault_set(fault, RC_CONF, "4.3.5", "read %s: %m",
 				 *value);
-	line = (struct span){ text, (size_t)got };
+	line = (struct span){text, (size_t)got};
 	end = span_find(line, '\n');
 	line = span_trim(end < 0 ? line : span_take(line, (size_t)end));
 	if (line.len == 0 || line.len > HOST_NAME_MAX_BYTES ||
@@ -150,6 +150,8 @@ static enum rc check_name(const char *param, const char *name,
 
 enum rc conf_host_check(const struct conf *conf, struct fault *fault)
 {
+	if (conf->v.myhostname == NULL || conf->v.mydomain == NULL)
+		return RC_OK; /* said already */
 	if (check_name("myhostname", conf->v.myhostname, fault) != RC_OK ||
 	    check_name("mydomain", conf->v.mydomain, fault) != RC_OK)
 		return RC_CONF;

@@ -10,7 +10,7 @@ void lines_init(struct lines *lines, struct span text, const char *path)
 {
 	if (span_starts(text, "\xef\xbb\xbf")) /* byte order mark */
 		text = span_skip(text, 3);
-	*lines = (struct lines){ .rest = text, .line = 1, .path = path };
+	*lines = (struct lines){.rest = text, .line = 1, .path = path};
 }
 
 /* The physical line at the front, without its end; does not move. */
@@ -30,8 +30,8 @@ static void line_drop(struct lines *lines)
 {
 	ssize_t end = span_find(lines->rest, '\n');
 
-	lines->rest = end < 0 ? (struct span){ "", 0 } :
-				span_skip(lines->rest, (size_t)end + 1);
+	lines->rest = end < 0 ? (struct span){"", 0}
+			      : span_skip(lines->rest, (size_t)end + 1);
 	lines->line++;
 }
 
@@ -88,13 +88,13 @@ static enum rc read_all(TALLOC_CTX *mem, int fd, const char *path, size_t size,
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return fault_set(fault, RC_CONF, "4.3.5",
-					 "read %s: %m", path);
+			return fault_set(fault, RC_CONF, "4.3.5", "read %s: %m",
+					 path);
 		if (got == 0)
 			break;
 		len += (size_t)got;
 	}
-	*ret_text = (struct span){ data, len };
+	*ret_text = (struct span){data, len};
 	return RC_OK;
 }
 

@@ -8,8 +8,8 @@ enum rc main_cf_split(struct span text, struct span *ret_name,
 {
 	struct span shown = span_take(span_trim(text), 60);
 	ssize_t at = span_find(text, '=');
-	struct span name = span_trim(at < 0 ? text :
-					      span_take(text, (size_t)at));
+	struct span name =
+	    span_trim(at < 0 ? text : span_take(text, (size_t)at));
 
 	for (size_t i = 0; i < name.len; i++) {
 		if (ascii_is_space(name.ptr[i]))
@@ -37,9 +37,9 @@ static void line_push(struct main_cf *main_cf, struct span name,
 		main_cf->lines = mem_resize(main_cf, main_cf->lines,
 					    struct main_cf_line, used + 64);
 	main_cf->lines[used] = (struct main_cf_line){
-		.name = mem_span_dup(main_cf, name),
-		.value = mem_span_dup(main_cf, value),
-		.line = line,
+	    .name = mem_span_dup(main_cf, name),
+	    .value = mem_span_dup(main_cf, value),
+	    .line = line,
 	};
 	main_cf->count++;
 }

@@ -9,11 +9,11 @@
 enum { FIELD_COUNT = 8, WORD_MAX = 4096 };
 
 static const char *const type_names[] = {
-	[SERVICE_INET] = "inet",
-	[SERVICE_UNIX] = "unix",
-	[SERVICE_UNIX_DGRAM] = "unix-dgram",
-	[SERVICE_FIFO] = "fifo",
-	[SERVICE_PASS] = "pass",
+    [SERVICE_INET] = "inet",
+    [SERVICE_UNIX] = "unix",
+    [SERVICE_UNIX_DGRAM] = "unix-dgram",
+    [SERVICE_FIFO] = "fifo",
+    [SERVICE_PASS] = "pass",
 };
 
 /* One logical line under way. */
@@ -79,9 +79,9 @@ static enum rc line_split(struct line *line, struct span text)
 			return fault_set(line->fault, RC_CONF, "4.3.5",
 					 "more than %d words", WORD_MAX);
 		if (line->count >= 16 && line->count % 16 == 0)
-			line->words = mem_resize(line->entry, line->words,
-						 const char *,
-						 line->count + 16);
+			line->words =
+			    mem_resize(line->entry, line->words, const char *,
+				       line->count + 16);
 		line->words[line->count++] = mem_span_dup(line->entry, word);
 	}
 	if (rc != RC_NONE)
@@ -145,11 +145,10 @@ static enum rc parse_maxproc(const struct line *line)
 	uint64_t value;
 
 	if (strcmp(line->words[6], "-") == 0)
-		value = (uint64_t)MAX_OF(line->conf->v.default_process_limit,
-					 1);
+		value =
+		    (uint64_t)MAX_OF(line->conf->v.default_process_limit, 1);
 	else if (!span_to_u64(span_from(line->words[6]), INT_MAX, &value))
-		return bad_field(line, 6, "the process limit",
-				 "a number or -");
+		return bad_field(line, 6, "the process limit", "a number or -");
 	line->entry->max_processes = (int)value;
 	return RC_OK;
 }
@@ -231,14 +230,26 @@ static const char *find_o(const char *word)
 	return *word == 'o' ? word + 1 : NULL;
 }
 
+/* A word as it must stand in the file to be read as this text. */
+static const char *brace_word(const struct master_entry *entry,
+			      const char *text)
+{
+	if (*text == '\0' || *text == '{' || strpbrk(text, " \t\r\n") != NULL)
+		return mem_printf(entry, "{%s}", text);
+	return text;
+}
+
 static enum rc parse_arguments(const struct line *line)
 {
 	struct master_entry *entry = line->entry;
 	const char **argv = mem_array(entry, const char *, line->count + 1);
 	const char **overrides =
-		mem_array(entry, const char *, line->count + 1);
+	    mem_array(entry, const char *, line->count + 1);
+	const char **words = mem_array(entry, const char *, 3 * line->count);
+	size_t used = FIELD_COUNT;
 	bool options = true;
 
+	memcpy(words, line->words, FIELD_COUNT * sizeof(*words));
 	for (size_t i = FIELD_COUNT; i < line->count; i++) {
 		const char *word = line->words[i], *value = NULL;
 
@@ -249,13 +260,15 @@ static enum rc parse_arguments(const struct line *line)
 			value = find_o(word);
 		if (value == NULL) {
 			argv[entry->argc++] = word;
+			words[used++] = brace_word(entry, word);
 			continue;
 		}
-		if (value - word > 2) /* the "-v" of "-vo" */
-			argv[entry->argc++] = mem_span_dup(
-				entry, (struct span){ word, (size_t)(value -
-								     word) -
-								    1 });
+		if (value - word > 2) { /* the "-v" of "-vo" */
+			struct span flags = {word, (size_t)(value - word) - 1};
+
+			argv[entry->argc] = mem_span_dup(entry, flags);
+			words[used++] = argv[entry->argc++];
+		}
 		if (*value == '\0' && i + 1 == line->count)
 			return fault_set(line->fault, RC_CONF, "4.3.5",
 					 "nothing follows the last \"-o\": "
@@ -265,8 +278,12 @@ static enum rc parse_arguments(const struct line *line)
 		if (take_override(line, value,
 				  &overrides[entry->override_count]) != RC_OK)
 			return RC_CONF;
-		entry->override_count++;
+		words[used++] = "-o";
+		words[used++] =
+		    brace_word(entry, overrides[entry->override_count++]);
 	}
+	entry->words = words;
+	entry->word_count = used;
 	entry->argv = argv;
 	entry->overrides = overrides;
 	return RC_OK;
@@ -299,10 +316,10 @@ static void table_warn(struct master_table *table, const char *text)
 static struct master_entry *table_push(struct master_table *table)
 {
 	if (table->count % 32 == 0)
-		table->entries = mem_resize(table, table->entries,
-					    struct master_entry,
-					    table->count + 32);
-	table->entries[table->count] = (struct master_entry){ 0 };
+		table->entries =
+		    mem_resize(table, table->entries, struct master_entry,
+			       table->count + 32);
+	table->entries[table->count] = (struct master_entry){0};
 	return &table->entries[table->count++];
 }
 
@@ -312,16 +329,14 @@ static enum rc parse_line(TALLOC_CTX *table, const struct conf *conf,
 {
 	/* Words hang on the entry; it is copied, they stay with the table. */
 	struct master_entry *entry = mem_new(table, struct master_entry);
-	struct line line = { .conf = conf,
-			     .chroot_preset = chroot,
-			     .entry = entry,
-			     .fault = fault };
+	struct line line = {.conf = conf,
+			    .chroot_preset = chroot,
+			    .entry = entry,
+			    .fault = fault};
 
 	if (line_split(&line, text) != RC_OK || parse_fields(&line) != RC_OK ||
 	    parse_arguments(&line) != RC_OK)
 		return RC_CONF;
-	entry->words = line.words;
-	entry->word_count = line.count;
 	*ret_entry = *entry;
 	return RC_OK;
 }
@@ -369,12 +384,11 @@ enum rc master_cf_parse(TALLOC_CTX *mem, const struct conf *conf,
 }
 
 enum rc master_cf_load_all(TALLOC_CTX *mem, const struct conf *conf,
-			   struct master_table **ret_table,
-			   struct fault *fault)
+			   struct master_table **ret_table, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	const char *path =
-		mem_printf(tmp, "%s/master.cf", conf->config_directory);
+	    mem_printf(tmp, "%s/master.cf", conf->config_directory);
 	struct span text;
 
 	if (lines_read_file(tmp, path, &text, fault) != RC_OK)
@@ -437,14 +451,14 @@ enum rc master_cf_load(TALLOC_CTX *mem, const struct conf *conf,
 		size_t later = find_later(table, i);
 
 		if (later < table->count)
-			table_warn(table,
-				   mem_printf(table,
-					      "%s, line %d: duplicate entry for "
-					      "%s/%s: the one in line %d counts",
-					      table->path, entry->line,
-					      entry->name,
-					      service_type_name(entry->type),
-					      table->entries[later].line));
+			table_warn(
+			    table,
+			    mem_printf(table,
+				       "%s, line %d: duplicate entry for "
+				       "%s/%s: the one in line %d counts",
+				       table->path, entry->line, entry->name,
+				       service_type_name(entry->type),
+				       table->entries[later].line));
 		else if (!is_disabled(conf, entry))
 			table->entries[kept++] = *entry;
 	}

@@ -24,7 +24,7 @@ struct master_entry {
 	bool is_private;
 	bool unprivileged; /* run as $mail_owner */
 	bool chroot;
-	int wakeup_s; /* 0: never */
+	int wakeup_s;	       /* 0: never */
 	bool wakeup_after_use; /* "60?" */
 	int max_processes;     /* 0: no limit; "-" is default_process_limit */
 	const char *program;   /* "smtpd", as written */
@@ -36,7 +36,8 @@ struct master_entry {
 	const char *const *overrides; /* "name=value" of every -o, in order */
 	size_t override_count;
 	int line;
-	/* Every word as it is written, braces and all: for postconf -M. */
+	/* Every word in the form that can be written back: fields, program,
+	 * "-o" and "name=value" (in braces if it has blanks), arguments. */
 	const char *const *words;
 	size_t word_count;
 };

@@ -46,20 +46,20 @@ static const unsigned char *addr_bytes(const struct sockaddr_storage *addr,
 	*ret_bits = addr->ss_family == AF_INET ? 32 : 128;
 	if (addr->ss_family == AF_INET)
 		return (const void *)&((const struct sockaddr_in *)addr)
-			->sin_addr;
+		    ->sin_addr;
 	return (const void *)&((const struct sockaddr_in6 *)addr)->sin6_addr;
 }
 
 static int mask_bits(const struct sockaddr *mask, int family)
 {
-	struct sockaddr_storage copy = { .ss_family = (sa_family_t)family };
+	struct sockaddr_storage copy = {.ss_family = (sa_family_t)family};
 	const unsigned char *bytes;
 	int size, bits = 0;
 
 	if (mask != NULL)
 		memcpy(&copy, mask,
-		       family == AF_INET ? sizeof(struct sockaddr_in) :
-					   sizeof(struct sockaddr_in6));
+		       family == AF_INET ? sizeof(struct sockaddr_in)
+					 : sizeof(struct sockaddr_in6));
 	bytes = addr_bytes(&copy, &size);
 	if (mask == NULL)
 		return size;
@@ -86,8 +86,8 @@ static bool is_loopback(const struct sockaddr_storage *addr)
 	int bits;
 	const unsigned char *bytes = addr_bytes(addr, &bits);
 
-	return bits == 32 ? bytes[0] == 127 :
-			    IN6_IS_ADDR_LOOPBACK((const void *)bytes);
+	return bits == 32 ? bytes[0] == 127
+			  : IN6_IS_ADDR_LOOPBACK((const void *)bytes);
 }
 
 static void list_add(struct own_addresses *to, const struct own_address *item)
@@ -115,17 +115,17 @@ static enum rc find_all(TALLOC_CTX *mem, bool ipv4, bool ipv6,
 		return fault_set(fault, RC_CONF, "4.3.5",
 				 "network interfaces: %m");
 	for (struct ifaddrs *at = first; at != NULL; at = at->ifa_next) {
-		struct own_address item = { .prefix_bits = 0 };
-		int family = at->ifa_addr == NULL ? AF_UNSPEC :
-						    at->ifa_addr->sa_family;
+		struct own_address item = {.prefix_bits = 0};
+		int family =
+		    at->ifa_addr == NULL ? AF_UNSPEC : at->ifa_addr->sa_family;
 
 		if ((at->ifa_flags & IFF_UP) == 0 ||
 		    !((family == AF_INET && ipv4) ||
 		      (family == AF_INET6 && ipv6)))
 			continue;
 		memcpy(&item.addr, at->ifa_addr,
-		       family == AF_INET ? sizeof(struct sockaddr_in) :
-					   sizeof(struct sockaddr_in6));
+		       family == AF_INET ? sizeof(struct sockaddr_in)
+					 : sizeof(struct sockaddr_in6));
 		item.prefix_bits = mask_bits(at->ifa_netmask, family);
 		list_add(all, &item);
 	}
@@ -140,8 +140,8 @@ static enum rc add_word(struct own_addresses *to,
 			int family, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct addrinfo hints = { .ai_family = family,
-				  .ai_socktype = SOCK_STREAM };
+	struct addrinfo hints = {.ai_family = family,
+				 .ai_socktype = SOCK_STREAM};
 	struct addrinfo *found;
 	bool matched = false;
 	char *host;
@@ -198,9 +198,9 @@ enum rc own_addresses_find(TALLOC_CTX *mem, const char *inet_interfaces,
 		}
 		if (!every && !loop)
 			rc = add_word(some, all, word,
-				      !ipv6 ? AF_INET :
-				      !ipv4 ? AF_INET6 :
-					      AF_UNSPEC,
+				      !ipv6   ? AF_INET
+				      : !ipv4 ? AF_INET6
+					      : AF_UNSPEC,
 				      fault);
 	}
 	if (rc == RC_OK)
@@ -218,7 +218,7 @@ static int class_bits(const unsigned char *bytes)
 static void network_add(struct buf *out, const struct own_address *item,
 			int prefix)
 {
-	unsigned char network[16] = { 0 };
+	unsigned char network[16] = {0};
 	char address[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 8];
 	const unsigned char *bytes;
 	bool is_v4 = item->addr.ss_family == AF_INET;

@@ -7,16 +7,21 @@
 #define PLAIN_NAME(text) ((text) + ((text)[0] == '_' ? 1 : 0))
 
 static const struct param_def params[] = {
-#define PARAM(type, name, preset, min, max, meaning)                           \
-	{ PLAIN_NAME(#name), PARAM_##type, preset, min, max, meaning,          \
-	  offsetof(struct conf_values, name) },
+#define PARAM(type, name, preset, min, max, meaning) \
+	{PLAIN_NAME(#name),                          \
+	 PARAM_##type,                               \
+	 preset,                                     \
+	 min,                                        \
+	 max,                                        \
+	 meaning,                                    \
+	 offsetof(struct conf_values, name)},
 #include "conf/param/all.def"
 #undef PARAM
 };
 
 static const struct param_transport_def transport_params[] = {
-#define TRANSPORT_PARAM(type, suffix, preset, meaning)                         \
-	{ #suffix, PARAM_##type, preset, meaning },
+#define TRANSPORT_PARAM(type, suffix, preset, meaning) \
+	{#suffix, PARAM_##type, preset, meaning},
 #include "conf/param/transport.def"
 #undef TRANSPORT_PARAM
 };
@@ -24,7 +29,7 @@ static const struct param_transport_def transport_params[] = {
 static const struct {
 	const char *name, *why;
 } idle_params[] = {
-#define NO_EFFECT(name, why) { PLAIN_NAME(#name), why },
+#define NO_EFFECT(name, why) {PLAIN_NAME(#name), why},
 #include "conf/param/no_effect.def"
 #undef NO_EFFECT
 };

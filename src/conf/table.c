@@ -31,7 +31,7 @@ static void slots_fill(struct conf_priv *priv, size_t slot_count)
 	priv->slot_count = slot_count;
 	for (size_t i = 0; i < priv->count; i++)
 		*slot_for(priv, span_from(priv->entries[i].name)) =
-			(uint32_t)i + 1;
+		    (uint32_t)i + 1;
 }
 
 void conf_table_init(struct conf_priv *priv)
@@ -66,7 +66,7 @@ struct conf_entry *conf_table_put(struct conf_priv *priv, struct span name)
 					   struct conf_entry, priv->cap);
 	}
 	entry = &priv->entries[priv->count++];
-	*entry = (struct conf_entry){ .name = mem_span_dup(priv, name) };
+	*entry = (struct conf_entry){.name = mem_span_dup(priv, name)};
 	if (priv->count * 2 > priv->slot_count)
 		slots_fill(priv, priv->slot_count * 2);
 	else

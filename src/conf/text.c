@@ -14,7 +14,7 @@ static const struct conf_entry *entry_of(const struct conf *conf,
 		transport = param_transport_find(name);
 		if (transport != NULL)
 			entry = conf_table_find(
-				conf->priv, span_from(transport->preset + 1));
+			    conf->priv, span_from(transport->preset + 1));
 	}
 	return entry == NULL || entry->state != ENTRY_DONE ? NULL : entry;
 }
@@ -44,7 +44,7 @@ static enum rc value_loaded(void *arg, struct span name, int depth,
 enum rc conf_expand(TALLOC_CTX *mem, const struct conf *conf, const char *text,
 		    char **ret_text, struct fault *fault)
 {
-	const struct expand expand = { value_loaded, (void *)conf };
+	const struct expand expand = {value_loaded, (void *)conf};
 	struct buf out;
 	enum rc rc;
 
@@ -65,7 +65,7 @@ static const struct conf_entry *transport_entry(const struct conf *conf,
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	const char *name = mem_printf(tmp, "%s%s", transport, suffix);
 	const struct conf_entry *entry =
-		conf_table_find(conf->priv, span_from(name));
+	    conf_table_find(conf->priv, span_from(name));
 
 	return entry == NULL || entry->state != ENTRY_DONE ? NULL : entry;
 }
@@ -75,15 +75,14 @@ enum rc conf_transport_int(const struct conf *conf, const char *transport,
 			   struct fault *fault)
 {
 	const struct conf_entry *entry =
-		transport_entry(conf, transport, suffix);
+	    transport_entry(conf, transport, suffix);
 	long value;
 
 	if (entry == NULL) {
 		*ret_value = fallback;
 		return RC_OK;
 	}
-	if (value_parse_long(span_from(entry->value), &value, fault) !=
-		    RC_OK ||
+	if (value_parse_long(span_from(entry->value), &value, fault) != RC_OK ||
 	    value_check_range(value, 0, INT_MAX, "number", fault) != RC_OK)
 		return conf_fault_at(conf->priv, entry, fault);
 	*ret_value = (int)MAX_OF(value, (long)INT_MIN);
@@ -95,7 +94,7 @@ enum rc conf_transport_time(const struct conf *conf, const char *transport,
 			    int *ret_value_s, struct fault *fault)
 {
 	const struct conf_entry *entry =
-		transport_entry(conf, transport, suffix);
+	    transport_entry(conf, transport, suffix);
 
 	if (entry == NULL) {
 		*ret_value_s = fallback_s;

@@ -5,8 +5,7 @@
 
 #include "conf/conf.h"
 
-enum rc value_parse_bool(struct span text, bool *ret_value,
-			 struct fault *fault)
+enum rc value_parse_bool(struct span text, bool *ret_value, struct fault *fault)
 {
 	if (!span_is_nocase(text, "yes") && !span_is_nocase(text, "no"))
 		return fault_set(fault, RC_CONF, "4.3.5",
@@ -15,8 +14,7 @@ enum rc value_parse_bool(struct span text, bool *ret_value,
 	return RC_OK;
 }
 
-enum rc value_parse_long(struct span text, long *ret_value,
-			 struct fault *fault)
+enum rc value_parse_long(struct span text, long *ret_value, struct fault *fault)
 {
 	bool negative = span_starts(text, "-");
 	uint64_t value;
