@@ -152,8 +152,7 @@ static bool key_find(struct run *run, struct map **maps, struct span key,
 		if (rc == RC_NONE)
 			continue;
 		if (rc != RC_OK)
-			log_fatal("table %s: query error: %s",
-				  map_name(maps[i]), fault.text);
+			log_fatal("query error: %s", fault.text);
 		if (with_key) {
 			print_bytes(key);
 			putchar('\t');
@@ -290,10 +289,10 @@ static int build_run(struct run *run)
 int table_command_run(const struct table_command *command, int argc,
 		      char **argv)
 {
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct run run = { .command = command, .options.warn = warn };
 	struct conf_source source = { .process_name = command->program,
 				      .service_name = command->program };
+	SCRATCH TALLOC_CTX *tmp = NULL;
 	struct fault fault;
 	int status;
 
@@ -305,6 +304,7 @@ int table_command_run(const struct table_command *command, int argc,
 		log_fatal("%s", fault.text);
 	if (run.force_utf8 || (run.conf->v.smtputf8_enable && !run.no_utf8))
 		run.options.flags |= MAP_BUILD_CHECK_UTF8;
+	tmp = talloc_new(NULL);
 	tables_name(&run, tmp, argc, argv);
 	if (run.query != NULL)
 		status = query_run(&run);

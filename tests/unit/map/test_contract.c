@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every table driver must do. */
+#include "map_world.h"
+
+#include <pthread.h>
+
+enum { THREADS = 4, ROUNDS = 500, LARGE_ENTRIES = 80000 };
+
+static const char source_text[] =
+	"# a comment\n"
+	"alpha one\n"
+	"Beta  two words\n"
+	"\n"
+	"gamma three\n"
+	"  goes on\n"
+	"\"q k\" quoted\n"
+	"d\xc3\x89j\xc3\xa0 \xd0\x94\xd0\x90\n";
+
+/* Tables with the text above, or what of it their kind can hold. */
+static const struct {
+	const char *format; /* %s: the source's path */
+	bool built;	    /* by map_build, from the source */
+	bool pattern, only_alpha;
+} cases[] = {
+	{ "hash:%s", true, false, false },
+	{ "btree:%s", true, false, false },
+	{ "lmdb:%s", true, false, false },
+#ifdef HAVE_CDB
+	{ "cdb:%s", true, false, false },
+#endif
+	{ "texthash:%s", false, false, false },
+	{ "proxy:texthash:%s", false, false, false },
+	{ "unionmap:{texthash:%s}", false, false, false },
+	{ "pipemap:{texthash:%s,regexp:{{/(.*)/ $1}}}", false, true, false },
+	{ "inline:{alpha=one}", false, false, true },
+	{ "regexp:{{/^alpha$/x one}}", false, true, true },
+	{ "pcre:{{/^alpha$/ one}}", false, true, true },
+};
+
+static char *case_name(struct world *w, size_t i)
+{
+	char *path = world_path(w, "source");
+	const char *at = strstr(cases[i].format, "%s");
+
+	if (at == NULL)
+		return mem_strdup(w, cases[i].format);
+	return mem_printf(w, "%.*s%s%s", (int)(at - cases[i].format),
+			  cases[i].format, path, at + 2);
+}
+
+static struct map *case_map(struct world *w, size_t i)
+{
+	char *name = case_name(w, i);
+	struct map_build_options options = { 0, world_warn, w };
+	struct fault fault;
+
+	world_write(w, "source", SPAN_OF(source_text));
+	if (cases[i].built && map_build(w->conf, span_from(name), &options,
+					&fault) != RC_OK)
+		fail_msg("%s: %s", name, fault.text);
+	print_message("  %s\n", name);
+	return world_map(w, name);
+}
+
+static void what_is_there_is_found_and_what_is_not_is_not(void **state)
+{
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct map *map = case_map(w, i);
+
+		assert_int_equal(map_is_pattern(map), cases[i].pattern);
+		assert_found(map, "alpha", "one");
+		assert_found(map, "alph", NULL);
+		assert_found(map, "alphaa", NULL);
+		assert_found(map, "", NULL);
+		if (cases[i].only_alpha || cases[i].pattern)
+			continue;
+		assert_found(map, "ALPHA", "one");
+		assert_found(map, "beta", "two words");
+		assert_found(map, "BETA", "two words");
+		assert_found(map, "gamma", "three  goes on");
+		assert_found(map, "\"Q k\"", "quoted");
+		assert_found(map, "q", NULL);
+		assert_found(map, "D\xc3\xa9J\xc3\x80", "\xd0\x94\xd0\x90");
+	}
+}
+
+static void an_answer_outlives_its_table_and_leaves_nothing_in_it(void **state)
+{
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct map *map = case_map(w, i);
+		TALLOC_CTX *mem = talloc_new(NULL);
+		struct fault fault;
+		struct span value;
+		size_t blocks;
+
+		blocks = talloc_total_blocks(map);
+		assert_int_equal(map_lookup(map, mem, SPAN_OF("alpha"), &value,
+					    &fault),
+				 RC_OK);
+		assert_int_equal(talloc_total_blocks(map), blocks);
+		talloc_free(map);
+		assert_true(span_is(value, "one"));
+		talloc_free(mem);
+	}
+}
+
+static void a_key_with_nul_is_only_another_key(void **state)
+{
+	struct world *w = *state;
+	struct fault fault;
+	struct span value;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct map *map = case_map(w, i);
+
+		assert_int_equal(map_lookup(map, w, SPAN_OF("alpha\0x"), &value,
+					    &fault),
+				 RC_NONE);
+	}
+}
+
+static void *ask_many_times(void *arg)
+{
+	struct map *map = arg;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		TALLOC_CTX *mem = talloc_new(NULL);
+		struct fault fault;
+		struct span value;
+
+		if (map_lookup(map, mem, SPAN_OF("alpha"), &value, &fault) !=
+			    RC_OK ||
+		    !span_is(value, "one") ||
+		    map_lookup(map, mem, SPAN_OF("none"), &value, &fault) !=
+			    RC_NONE) {
+			talloc_free(mem);
+			return arg;
+		}
+		talloc_free(mem);
+	}
+	return NULL;
+}
+
+static void ask_from_threads(struct map *map)
+{
+	pthread_t threads[THREADS];
+	void *bad;
+
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL,
+						ask_many_times, map),
+				 0);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], &bad);
+		assert_null(bad);
+	}
+}
+
+static void many_threads_may_ask(void **state)
+{
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		ask_from_threads(case_map(w, i));
+}
+
+static const char *const file_types[] = {
+	"hash", "btree", "lmdb",
+#ifdef HAVE_CDB
+	"cdb",
+#endif
+};
+
+/* Large files stay open and are asked themselves. */
+static void a_large_table_answers_like_a_small_one(void **state)
+{
+	struct world *w = *state;
+	struct buf text;
+	struct fault fault;
+
+	buf_init(&text, w, 64 * 1024 * 1024);
+	buf_add_text(&text, "alpha one\n");
+	for (int i = 0; i < LARGE_ENTRIES; i++)
+		buf_addf(&text, "key%d value number %d of many\n", i, i);
+	world_write(w, "large", buf_span(&text));
+	for (size_t i = 0; i < ARRAY_LEN(file_types); i++) {
+		struct map *map;
+
+		print_message("  %s\n", file_types[i]);
+		if (world_build(w, file_types[i], "large", 0, &fault) != RC_OK)
+			fail_msg("%s", fault.text);
+		map = world_map(w, mem_printf(w, "%s:%s", file_types[i],
+					      world_path(w, "large")));
+		assert_found(map, "alpha", "one");
+		assert_found(map, "key4711", "value number 4711 of many");
+		assert_found(map, "KEY79999", "value number 79999 of many");
+		assert_found(map, "key80000", NULL);
+		ask_from_threads(map);
+		talloc_free(map);
+	}
+}
+
+/* Until it answers so, at most five seconds. */
+static void wait_found(struct map *map, const char *key, const char *want)
+{
+	for (int i = 0; i < 250; i++) {
+		TALLOC_CTX *mem = talloc_new(NULL);
+		struct fault fault;
+		struct span value;
+		enum rc rc = map_lookup(map, mem, span_from(key), &value,
+					&fault);
+		bool found = rc == RC_OK && span_is(value, want);
+
+		talloc_free(mem);
+		if (found)
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	}
+	fail_msg("%s did not change", map_name(map));
+}
+
+static void a_table_made_anew_is_noticed(void **state)
+{
+	struct world *w = *state;
+	struct fault fault;
+
+	for (size_t i = 0; i < ARRAY_LEN(file_types); i++) {
+		struct map *map;
+
+		print_message("  %s\n", file_types[i]);
+		world_write(w, "news", SPAN_OF("alpha one\n"));
+		assert_int_equal(world_build(w, file_types[i], "news", 0,
+					     &fault),
+				 RC_OK);
+		map = world_map(w, mem_printf(w, "%s:%s", file_types[i],
+					      world_path(w, "news")));
+		assert_found(map, "alpha", "one");
+		world_write(w, "news", SPAN_OF("alpha two\n"));
+		assert_int_equal(world_build(w, file_types[i], "news", 0,
+					     &fault),
+				 RC_OK);
+		wait_found(map, "alpha", "two");
+	}
+}
+
+static void a_text_written_in_place_is_noticed(void **state)
+{
+	struct world *w = *state;
+	struct map *map;
+
+	world_write(w, "text", SPAN_OF("alpha one\n"));
+	map = world_map(w, mem_printf(w, "texthash:%s", world_path(w, "text")));
+	assert_found(map, "alpha", "one");
+	world_write(w, "text", SPAN_OF("alpha two\n"));
+	wait_found(map, "alpha", "two");
+}
+
+static void a_table_that_cannot_be_opened_says_what_to_do(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		const char *text, *want;
+	} faults[] = {
+		{ "hash:/nonexistent/x",
+		  "open database /nonexistent/x.db: No such file or directory; "
+		  "write /nonexistent/x and run: postmap hash:/nonexistent/x" },
+		{ "texthash:/nonexistent/x",
+		  "open /nonexistent/x: No such file or directory" },
+		{ "regexp:/nonexistent/x",
+		  "open /nonexistent/x: No such file or directory" },
+		{ "foo:/x", "unsupported dictionary type: foo (there are "
+			    "btree," },
+		{ "hash", "open dictionary: expecting \"type:name\" form" },
+		{ "hash:", "open dictionary: expecting \"type:name\" form" },
+		{ "inline:{a}", "inline:{a}: expected name=value" },
+		{ "unix:shadow", "unknown unix:shadow" },
+		{ "unionmap:{foo:x}", "unsupported dictionary type: foo" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+		struct fault fault;
+		struct map *map;
+
+		assert_int_equal(map_open(w, w->conf,
+					  span_from(faults[i].text), MAP_FOLD,
+					  &map, &fault),
+				 RC_CONF);
+		if (!span_starts(span_from(fault.text), faults[i].want))
+			fail_msg("%s", fault.text);
+	}
+}
+
+static void a_broken_table_in_a_list_is_try_later_until_it_is_made(void **state)
+{
+	struct world *w = *state;
+	char *text = mem_printf(w, "inline:{a=b}, hash:%s",
+				world_path(w, "later"));
+	struct fault fault;
+	struct span value;
+	struct maps *maps;
+
+	assert_int_equal(maps_open(w, w->conf, "alias_maps", text, MAP_FOLD,
+				   &maps, &fault),
+			 RC_OK);
+	assert_true(span_starts(span_from(fault.text), "open database"));
+	assert_int_equal(maps_count(maps), 2);
+	assert_int_equal(maps_lookup(maps, w, SPAN_OF("a"), &value, &fault),
+			 RC_OK);
+	assert_int_equal(maps_lookup(maps, w, SPAN_OF("x"), &value, &fault),
+			 RC_TEMP);
+	world_write(w, "later", SPAN_OF("x y\n"));
+	assert_int_equal(world_build(w, "hash", "later", 0, &fault), RC_OK);
+	wait_found(maps_at(maps, 1), "x", "y");
+	assert_int_equal(maps_lookup(maps, w, SPAN_OF("z"), &value, &fault),
+			 RC_NONE);
+}
+
+static void a_table_that_fails_is_never_no_match(void **state)
+{
+	struct world *w = *state;
+	struct fault fault;
+	struct span value;
+	struct maps *maps;
+
+	assert_int_equal(maps_open(w, w->conf, "x_maps",
+				   "inline:{ {a = b c} } fail:x", MAP_FOLD,
+				   &maps, &fault),
+			 RC_OK);
+	assert_int_equal(maps_lookup(maps, w, SPAN_OF("A"), &value, &fault),
+			 RC_OK);
+	assert_true(span_is(value, "b c"));
+	assert_int_equal(maps_lookup(maps, w, SPAN_OF("x"), &value, &fault),
+			 RC_TEMP);
+	assert_int_equal(maps_open(w, w->conf, "x_maps", "inline:{a=b", 0,
+				   &maps, &fault),
+			 RC_CONF);
+	assert_int_equal(maps_open(w, w->conf, "x_maps", "nothing", 0, &maps,
+				   &fault),
+			 RC_CONF);
+	assert_int_equal(maps_open(w, w->conf, "x_maps", "", 0, &maps, &fault),
+			 RC_OK);
+	assert_true(maps_is_empty(maps));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_there_is_found_and_what_is_not_is_not),
+		cmocka_unit_test(
+			an_answer_outlives_its_table_and_leaves_nothing_in_it),
+		cmocka_unit_test(a_key_with_nul_is_only_another_key),
+		cmocka_unit_test(many_threads_may_ask),
+		cmocka_unit_test(a_large_table_answers_like_a_small_one),
+		cmocka_unit_test(a_table_made_anew_is_noticed),
+		cmocka_unit_test(a_text_written_in_place_is_noticed),
+		cmocka_unit_test(a_table_that_cannot_be_opened_says_what_to_do),
+		cmocka_unit_test(
+			a_broken_table_in_a_list_is_try_later_until_it_is_made),
+		cmocka_unit_test(a_table_that_fails_is_never_no_match),
+	};
+
+	return cmocka_run_group_tests(tests, world_open, world_close);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cidr, regexp and pcre. The answers are those of the reference. */
+#include "map_world.h"
+
+static void cidr_tables_answer_by_network(void **state)
+{
+	struct world *w = *state;
+	static const char table[] = "10.0.0.0/8 ten\n"
+				    "!192.168.0.0/16 notprivate\n"
+				    "192.168.1.1 one\n"
+				    "192.168.1.5/24 hostbits\n"
+				    "[::1] v6\n"
+				    "2001:db8::/32 doc\n"
+				    "if 192.168.0.0/16\n"
+				    "192.168.2.0/24 two\n"
+				    "endif\n"
+				    "[2001:db9::]/32 br6\n"
+				    "0.0.0.0/0 any\n";
+	static const struct {
+		const char *key, *want;
+	} cases[] = {
+		{ "10.1.2.3", "ten" },	       { "192.168.1.1", "one" },
+		{ "192.168.2.2", "two" },      { "192.168.1.7", "any" },
+		{ "::1", "v6" },	       { "2001:db8::5", "doc" },
+		{ "2001:DB9::1", "br6" },      { "foo", NULL },
+		{ "8.8.8.8", "notprivate" },   { "10.1", NULL },
+		{ "2001:db7::1", NULL },
+	};
+	struct fault fault;
+	struct map *map;
+
+	world_write(w, "cidr", SPAN_OF(table));
+	assert_int_equal(map_open(w, w->conf,
+				  span_from(mem_printf(w, "cidr:%s",
+						       world_path(w, "cidr"))),
+				  MAP_FOLD, &map, &fault),
+			 RC_OK);
+	assert_true(span_ends(span_from(fault.text),
+			      "line 4: non-null host address bits in "
+			      "\"192.168.1.5/24\": skipping this rule"));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_found(map, cases[i].key, cases[i].want);
+}
+
+static void regular_expressions_answer_in_order(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		const char *why, *table, *key, *want;
+	} cases[] = {
+		{ "substitution", "regexp:{{/^a(.)c/ got $1 ${1} $(1) $$1}}",
+		  "abc", "got b b b $1" },
+		{ "capitals are the same", "regexp:{{/abc/ x}}", "xABCx", "x" },
+		{ "unless asked", "regexp:{{/abc/i x}}", "ABC", NULL },
+		{ "negated", "regexp:{{!/x/ nox}}", "abc", "nox" },
+		{ "negated, no", "regexp:{{!/x/ nox}}", "xyz", NULL },
+		{ "another delimiter", "regexp:{{|a/b| x}}", "a/b", "x" },
+		{ "escaped delimiter", "regexp:{{/a\\/b/ x}}", "a/b", "x" },
+		{ "block, entered",
+		  "regexp:{{if /^a/} {/b/ in} {endif} {/./ out}}", "ab", "in" },
+		{ "block, passed by",
+		  "regexp:{{if /^a/} {/b/ in} {endif} {/./ out}}", "xb",
+		  "out" },
+		{ "block, no hit",
+		  "regexp:{{if /^a/} {/b/ in} {endif} {/./ out}}", "ac",
+		  "out" },
+		{ "block in block",
+		  "regexp:{{if /a/} {if !/b/} {/c/ in} {endif} {/./ mid} "
+		  "{endif}}",
+		  "abc", "mid" },
+		{ "block in block, entered",
+		  "regexp:{{if /a/} {if !/b/} {/c/ in} {endif} {/./ mid} "
+		  "{endif}}",
+		  "ac", "in" },
+		{ "no result text", "regexp:{{/abc/}}", "abc", "" },
+		{ "bad rules are skipped",
+		  "regexp:{{/(/ bad} {/a/q bad} {/a(b)/ $2} {!/a/ $1} "
+		  "{abc} {/abc} {endif} {/abc/ good}}",
+		  "abc", "good" },
+		{ "a group that took no part is empty",
+		  "regexp:{{/a(x)?b/ <$1>}}", "ab", "<>" },
+		{ "pcre", "pcre:{{/^(?<name>\\w+)@(.*)$/ $2 $1}}", "jo@x.test",
+		  "x.test jo" },
+		{ "pcre: a dot takes line ends", "pcre:{{/a.b/ x}}", "a\nb",
+		  "x" },
+		{ "pcre: unless asked", "pcre:{{/a.b/s x}}", "a\nb", NULL },
+		{ "pcre: anchored", "pcre:{{/b/A x}}", "ab", NULL },
+		{ "pcre: letters above 127", "pcre:{{/^\xd0\x94.$/ x}}",
+		  "\xd0\xb4\xd0\x90", "x" },
+		{ "pcre: bytes that are no letters", "pcre:{{/b/ x}}",
+		  "\xff\xfe b", "x" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		print_message("  %s\n", cases[i].why);
+		assert_found(world_map(w, cases[i].table), cases[i].key,
+			     cases[i].want);
+	}
+}
+
+static void a_pattern_without_end_is_try_later(void **state)
+{
+	struct world *w = *state;
+	struct map *map = world_map(w, "pcre:{{/^(a+)+$/ x}}");
+	struct fault fault;
+	struct span value;
+	struct buf key;
+
+	buf_init(&key, w, 1000);
+	for (int i = 0; i < 60; i++)
+		buf_add_char(&key, 'a');
+	buf_add_char(&key, '!');
+	assert_int_equal(map_lookup(map, w, buf_span(&key), &value, &fault),
+			 RC_TEMP);
+}
+
+static void what_users_may_send_is_not_substituted(void **state)
+{
+	struct world *w = *state;
+	struct fault fault;
+	struct span value;
+	struct map *map;
+
+	assert_int_equal(map_open(w, w->conf,
+				  SPAN_OF("regexp:{{/(.*)/ |cmd $1}}"),
+				  MAP_FOLD | MAP_SECURE, &map, &fault),
+			 RC_OK);
+	assert_true(span_starts(span_from(fault.text),
+				"regexp map inline, line 1: $number is not "
+				"allowed here"));
+	assert_int_equal(map_lookup(map, w, SPAN_OF("x"), &value, &fault),
+			 RC_NONE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cidr_tables_answer_by_network),
+		cmocka_unit_test(regular_expressions_answer_in_order),
+		cmocka_unit_test(a_pattern_without_end_is_try_later),
+		cmocka_unit_test(what_users_may_send_is_not_substituted),
+	};
+
+	return cmocka_run_group_tests(tests, world_open, world_close);
+}
