@@ -123,8 +123,8 @@ bool received_format(const struct received *r, struct buf *out)
 	buf_add_char(out, ')');
 	if (session)
 		buf_addf(out, " with %s", r->protocol);
-	buf_addf(out, "%s id %s",
-		 r->from == RECEIVED_SMTP ? "" : "\r\n\t", r->queue_id);
+	buf_addf(out, "%sid %s", r->from == RECEIVED_SMTP ? " " : "\r\n\t",
+		 r->queue_id);
 	add_end(out, r);
 	return !out->full;
 }
