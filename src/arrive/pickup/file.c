@@ -38,14 +38,23 @@ static int file_close(struct file *f)
 	return 0;
 }
 
+static void stuck_note(struct pickup *pickup, const char *name)
+{
+	pickup->stuck = mem_resize(pickup, pickup->stuck, const char *,
+				   pickup->stuck_count + 1);
+	pickup->stuck[pickup->stuck_count++] = mem_strdup(pickup, name);
+}
+
 static enum pickup_outcome put_away(struct file *f, const char *why)
 {
 	log_warning("maildrop/%s: %s; moved to corrupt/%s", f->name, why,
 		    f->name);
 	if (renameat(f->pickup->maildrop_fd, f->name, f->pickup->corrupt_fd,
-		     f->name) != 0)
+		     f->name) != 0) {
 		log_warning("rename maildrop/%s to corrupt/%s: %m", f->name,
 			    f->name);
+		stuck_note(f->pickup, f->name);
+	}
 	return PICKUP_SKIPPED;
 }
 
@@ -328,9 +337,8 @@ static enum attempt message_queue(struct file *f, const char *bounce,
 	if (cleanup_begin(mem, f->pickup->cleanup, &origin, &cleanup, fault) !=
 	    RC_OK)
 		return ATTEMPT_LATER;
-	if (bounce == NULL)
-		log_info("%s: uid=%u from=<%s>", cleanup_queue_id(cleanup),
-			 f->st.st_uid, f->head->sender);
+	log_info("%s: uid=%u from=<%s>", cleanup_queue_id(cleanup),
+		 f->st.st_uid, f->head->sender);
 	rc = envelope_feed(f, cleanup, fault);
 	if (rc == RC_OK) {
 		rc = content_feed(f, cleanup, fault);
@@ -357,13 +365,6 @@ static enum attempt refused_queue(struct file *f, struct fault *fault)
 	if (head_read(f, fault) != RC_OK)
 		return ATTEMPT_LATER;
 	return message_queue(f, why, fault);
-}
-
-static void stuck_note(struct pickup *pickup, const char *name)
-{
-	pickup->stuck = mem_resize(pickup, pickup->stuck, const char *,
-				   pickup->stuck_count + 1);
-	pickup->stuck[pickup->stuck_count++] = mem_strdup(pickup, name);
 }
 
 static enum pickup_outcome file_take(struct file *f)
