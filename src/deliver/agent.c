@@ -111,8 +111,11 @@ static void request_work(struct agent_link *link,
 	struct agent *agent = link->agent;
 	struct delivery *d;
 	struct fault fault;
+	enum rc rc = delivery_open(agent->conf, request, &d, &fault);
 
-	if (delivery_open(agent->conf, request, &d, &fault) == RC_OK) {
+	d->report = link_report;
+	d->report_arg = link;
+	if (rc == RC_OK) {
 		d->status_filter = agent->status_filter;
 		agent->work.deliver(agent->work.arg, d);
 	} else {
@@ -133,8 +136,6 @@ static void request_work(struct agent_link *link,
 
 		delivery_settle_open(d, &out);
 	}
-	d->report = link_report;
-	d->report_arg = link;
 	delivery_report(d, true);
 	talloc_free(d);
 }
