@@ -57,8 +57,7 @@ static struct map *case_map(struct world *w, size_t i)
 	world_write(w, "source", SPAN_OF(source_text));
 	if (cases[i].built && map_build(w->conf, span_from(name), &options,
 					&fault) != RC_OK)
-		fail_msg("%s: %s", name, fault.text);
-	print_message("  %s\n", name);
+		fail_msg("case %zu: %s", i, fault.text);
 	return world_map(w, name);
 }
 
