@@ -52,6 +52,16 @@ MUST_CHECK enum rc store_open(TALLOC_CTX *mem, const char *queue_directory,
  * store_stragglers finds later. */
 MUST_CHECK enum rc store_scan(struct store *store, store_found_fn found,
 			      void *arg, struct fault *fault);
+/* One message, without a scan of all files; for tools that look. RC_NONE: it is
+ * not here, or finished. */
+MUST_CHECK enum rc store_find(TALLOC_CTX *mem, struct store *store,
+			      const char *queue_id,
+			      struct store_entry **ret_entry,
+			      struct fault *fault);
+/* Before store_scan, owner only: files that lie in the wrong directory, after a
+ * restore from a backup for example, go where they are looked for. */
+MUST_CHECK enum rc store_repair(struct store *store, uint32_t *ret_moved,
+				struct fault *fault);
 /* The segments of one writer, for records not reported yet: a writer has
  * (re)connected and may have committed what qmgr was not told. */
 MUST_CHECK enum rc store_scan_writer(struct store *store, const char *writer,
