@@ -259,8 +259,9 @@ void delivery_settle_fault(struct delivery *d, size_t recipient,
 
 void delivery_report(struct delivery *d, bool done)
 {
-	if (d->report != NULL)
+	if (d->report != NULL && !d->reported_done)
 		d->report(d->report_arg, d, done);
+	d->reported_done |= done;
 	for (size_t i = 0; i < d->request->recipient_count; i++)
 		if (d->settled[i] == DELIVERY_SETTLED)
 			d->settled[i] = DELIVERY_REPORTED;

@@ -39,6 +39,7 @@ struct delivery {
 	struct fault site;
 	delivery_report_fn report;
 	void *report_arg;
+	bool reported_done;
 };
 
 enum delivery_settled { DELIVERY_OPEN, DELIVERY_SETTLED, DELIVERY_REPORTED };
@@ -52,7 +53,9 @@ struct outcome {
 	const char *relay;
 	int conn_use; /* shown from 2 on */
 	const char *tls;
-	const char *dsn_action; /* default: "delivered", "failed", "delayed" */
+	/* Default: "delivered", "failed", "delayed". "": the next hop sends the
+	 * notice. */
+	const char *dsn_action;
 	const char *remote_mta, *diag_type, *diag_text;
 };
 
@@ -77,6 +80,7 @@ void delivery_settle_open(struct delivery *delivery,
 void delivery_settle_fault(struct delivery *delivery, size_t recipient,
 			   const struct fault *fault, const char *relay);
 bool delivery_is_open(const struct delivery *delivery, size_t recipient);
+/* done: the last report; later calls do nothing. */
 void delivery_report(struct delivery *delivery, bool done);
 
 /* "0.06", "1.2", "31": two significant digits, at most `digits` (0 to 6) after

@@ -26,6 +26,7 @@ struct smtp_cache {
 
 static int cache_close(struct smtp_cache *cache)
 {
+	HASH_CLEAR(hh, cache->destinations);
 	pthread_mutex_destroy(&cache->lock);
 	return 0;
 }
@@ -64,7 +65,7 @@ void smtp_cache_enter(struct smtp_cache *cache, const char *key)
 	pthread_mutex_lock(&cache->lock);
 	d = destination_find(cache, key);
 	if (d == NULL) {
-		d = mem_new(NULL, struct destination);
+		d = mem_new(cache, struct destination);
 		d->key = mem_strdup(d, key);
 		HASH_ADD_KEYPTR(hh, cache->destinations, d->key,
 				strlen(d->key), d);

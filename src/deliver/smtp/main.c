@@ -13,6 +13,7 @@ int main(int argc, char **argv)
 				   .tick = smtp_client_tick };
 	struct smtp_client *client;
 	struct fault fault;
+	int status;
 
 	if (smtp_client_open(service, service, lmtp, &client, &fault) != RC_OK)
 		log_fatal("%s", fault.text);
@@ -20,5 +21,7 @@ int main(int argc, char **argv)
 	if (agent_open(service, &work, &client->agent, &fault) != RC_OK ||
 	    service_confine(service, &fault) != RC_OK)
 		log_fatal("%s", fault.text);
-	return agent_run(client->agent);
+	status = agent_run(client->agent);
+	smtp_cache_expire(client->cache, true);
+	return status;
 }

@@ -388,7 +388,7 @@ static void recipient_sent(struct transaction *t, size_t i)
 		.remote_mta = t->s->name,
 		.diag_type = "smtp",
 		.diag_text = said,
-		.dsn_action = dsn_passed_on ? "delegated" : "relayed",
+		.dsn_action = dsn_passed_on ? "" : "relayed",
 	};
 
 	smtp_reply_dsn(t->s->reply, dsn);
