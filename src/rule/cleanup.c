@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "mail/header.h"
 #include "rule/cleanup_priv.h"
+#include "sys/log.h"
 
 enum {
 	OUT_MAX_BYTES = 1024 * 1024,
@@ -11,37 +12,31 @@ enum {
 	PENDING_FLUSH_BYTES = 16 * 1024,
 };
 
-enum rc cleanup_fail(struct cleanup *c, enum rc rc, const struct fault *fault)
-{
-	if (c->rc == RC_OK) {
-		c->rc = rc;
-		c->fault = *fault;
-		c->fault.rc = rc;
-	}
-	return c->rc;
-}
-
-/* The Received: field, with the queue id in its place. */
-static enum rc received_add(struct cleanup *c, const char *text,
+enum rc cleanup_fault_plain(const struct cleanup *c, enum rc rc,
 			    struct fault *fault)
 {
-	static const char mark[] = "%QID%";
-	const char *at = strstr(text, mark);
-	struct span rest = span_from(text);
+	if (rc == RC_OK || rc == RC_PERM || fault == NULL)
+		return rc;
+	log_warning_as("cleanup",
+		       "%s: %s -- message not accepted, try again later",
+		       c->message->queue_id, fault->text);
+	if (strcmp(fault->dsn, "4.6.0") == 0)
+		return fault_set(fault, RC_TEMP, "4.6.0",
+				 "Alias expansion error");
+	if (strcmp(fault->dsn, "4.3.1") == 0)
+		return fault_set(fault, RC_TEMP, "4.3.1",
+				 "Insufficient system storage");
+	return fault_set(fault, RC_TEMP, "4.3.0",
+			 "Error: queue file write error");
+}
 
-	if (at != NULL) {
-		buf_add(&c->out, span_take(rest, (size_t)(at - text)));
-		buf_add_text(&c->out, c->message->queue_id);
-		rest = span_skip(rest, (size_t)(at - text) + strlen(mark));
-	}
-	buf_add(&c->out, rest);
-	if (!span_ends(rest, "\r\n"))
-		buf_add_text(&c->out, "\r\n");
-	if (c->out.full)
-		return fault_set(fault, RC_TEMP, "4.3.0",
-				 "Received: header is too long");
-	c->hops = 1;
-	return RC_OK;
+enum rc cleanup_fail(struct cleanup *c, enum rc rc, const struct fault *fault)
+{
+	if (c->rc != RC_OK)
+		return c->rc;
+	c->fault = *fault;
+	c->rc = c->fault.rc = rc;
+	return c->rc;
 }
 
 static void text_take(struct envelope *env, const char **field,
@@ -58,6 +53,8 @@ static void origin_take(struct cleanup *c, const struct cleanup_origin *origin)
 
 	c->flags = origin->flags;
 	c->discard = origin->discard;
+	if (origin->received != NULL)
+		c->received = mem_strdup(c, origin->received);
 	if (origin->full_name != NULL)
 		c->full_name = mem_strdup(c, origin->full_name);
 	env->arrival_us = origin->arrival_us != 0 ? origin->arrival_us :
@@ -111,8 +108,6 @@ enum rc cleanup_begin(TALLOC_CTX *mem, struct cleanup_service *service,
 	buf_init(&c->pending, c, PENDING_MAX_BYTES);
 	origin_take(c, origin);
 	rc = intake_begin(c, service->intake, &c->message, fault);
-	if (rc == RC_OK && origin->received != NULL)
-		rc = received_add(c, origin->received, fault);
 	if (rc != RC_OK)
 		return rc;
 	*ret_cleanup = talloc_steal(mem, c);
@@ -137,6 +132,14 @@ static enum rc size_check(struct cleanup *c, size_t more)
 	return cleanup_fail(c, RC_PERM, &fault);
 }
 
+static enum rc intake_failed(struct cleanup *c, enum rc rc,
+			     struct fault *fault)
+{
+	if (rc == RC_OK)
+		return RC_OK;
+	return cleanup_fail(c, cleanup_fault_plain(c, rc, fault), fault);
+}
+
 static enum rc pending_flush(struct cleanup *c)
 {
 	struct fault fault;
@@ -146,7 +149,7 @@ static enum rc pending_flush(struct cleanup *c)
 		return c->rc;
 	rc = intake_body(c->message, buf_span(&c->pending), &fault);
 	buf_clear(&c->pending);
-	return rc == RC_OK ? RC_OK : cleanup_fail(c, rc, &fault);
+	return intake_failed(c, rc, &fault);
 }
 
 static void pending_add(struct cleanup *c, struct span text)
@@ -161,8 +164,7 @@ static void pending_add(struct cleanup *c, struct span text)
 		return;
 	}
 	rc = intake_body(c->message, text, &fault);
-	if (rc != RC_OK)
-		cleanup_fail(c, rc, &fault);
+	intake_failed(c, rc, &fault);
 }
 
 /* A CR or LF inside a line is a blank (cleanup_replace_stray_cr_lf). */
@@ -273,10 +275,48 @@ static void header_line(struct cleanup *c, struct span line, bool partial)
 	}
 }
 
+/* Header checks and the hop count see it like any other field; what follows is
+ * never a part of it. */
+void cleanup_received(struct cleanup *c, const char *text)
+{
+	static const char mark[] = "%QID%";
+	SCRATCH TALLOC_CTX *scratch = talloc_new(NULL);
+	const char *at = strstr(text, mark);
+	struct span rest = span_from(text), line;
+
+	if (at != NULL)
+		rest = span_from(mem_printf(scratch, "%.*s%s%s",
+					    (int)(at - text), text,
+					    c->message->queue_id,
+					    at + strlen(mark)));
+	while (rest.len > 0 && span_cut(&rest, '\n', &line)) {
+		if (span_ends(line, "\r"))
+			line.len--;
+		if (line.len > 0)
+			header_line(c, line, false);
+	}
+	if (c->field.len > 0)
+		cleanup_field(c);
+	c->field_cut = c->any_field = false;
+}
+
+/* The one given to cleanup_begin: now that sender and recipients are known. */
+static void received_begin(struct cleanup *c)
+{
+	char *text = c->received;
+
+	c->received = NULL;
+	if (text != NULL)
+		cleanup_received(c, text);
+	talloc_free(text);
+}
+
 enum rc cleanup_line(struct cleanup *c, struct span line, bool partial)
 {
 	SCRATCH TALLOC_CTX *scratch = NULL;
 
+	if (c->received != NULL)
+		received_begin(c);
 	if (size_check(c, line.len) != RC_OK)
 		return c->rc;
 	if (c->in_body) {
@@ -345,7 +385,7 @@ enum rc cleanup_body(struct cleanup *c, struct span crlf_lines)
 	    pending_flush(c) != RC_OK)
 		return c->rc;
 	rc = intake_body(c->message, crlf_lines, &fault);
-	return rc == RC_OK ? RC_OK : cleanup_fail(c, rc, &fault);
+	return intake_failed(c, rc, &fault);
 }
 
 enum rc cleanup_finish(struct cleanup *c, bool *ret_discarded,
@@ -353,6 +393,7 @@ enum rc cleanup_finish(struct cleanup *c, bool *ret_discarded,
 {
 	struct fault none;
 
+	received_begin(c);
 	if (c->rc == RC_OK && !c->in_body)
 		body_begin(c);
 	if (c->rc == RC_OK && c->line_open)
@@ -375,5 +416,6 @@ enum rc cleanup_finish(struct cleanup *c, bool *ret_discarded,
 		return RC_OK;
 	if (c->env->sender == NULL)
 		c->env->sender = mem_strdup(c->env, "");
-	return intake_commit(c->message, c->env, fault);
+	return cleanup_fault_plain(
+		c, intake_commit(c->message, c->env, fault), fault);
 }

@@ -77,6 +77,9 @@ MUST_CHECK enum rc cleanup_recipient(struct cleanup *cleanup,
 				     struct span address, struct span original,
 				     const char *dsn_orcpt, uint8_t notify,
 				     struct fault *fault);
+/* The Received: field of this host, CRLF at its end, before the first line: for
+ * those who do not know it yet at cleanup_begin. */
+void cleanup_received(struct cleanup *cleanup, const char *text);
 /* One line of content without its line end (at most line_length_limit bytes
  * where the caller splits longer ones; `partial`: the line goes on in the next
  * call). Header first, an empty line, the body; dots already removed. An error

@@ -35,7 +35,8 @@ static void finding_log(const struct finding *f, const char *what,
 		buf_add_text(&line, "local;");
 	buf_addf(&line, " from=<%s>", env->sender == NULL ? "" : env->sender);
 	if (env->recipient_count > 0)
-		buf_addf(&line, " to=<%s>", env->recipients[0].address);
+		buf_addf(&line, " to=<%s>",
+			 env->recipients[env->recipient_count - 1].address);
 	if (env->client_proto != NULL)
 		buf_addf(&line, " proto=%s", env->client_proto);
 	if (env->client_helo != NULL)
@@ -199,9 +200,9 @@ enum check_verdict cleanup_check(struct cleanup *c, enum check_kind kind,
 	if (rc == RC_NONE)
 		return CHECK_PASS;
 	if (rc != RC_OK) {
-		fault_set(&fault, RC_TEMP, "4.3.0",
-			  "Error: queue file write error");
-		cleanup_fail(c, RC_TEMP, &fault);
+		fault_add(&fault, "%s map lookup problem",
+			  kind == CHECK_BODY ? "body_checks" : "header_checks");
+		cleanup_fail(c, cleanup_fault_plain(c, rc, &fault), &fault);
 		return CHECK_STOP;
 	}
 	value = span_trim(value);

@@ -196,7 +196,7 @@ enum rc cleanup_sender(struct cleanup *c, struct span address,
 	rc = sender_map(c, scratch, &address, fault);
 	if (rc == RC_OK)
 		envelope_set_text(c->env, &c->env->sender, address);
-	return rc;
+	return cleanup_fault_plain(c, rc, fault);
 }
 
 /* "rfc822;jo@example.test" where the client did not say. */
@@ -208,9 +208,9 @@ static const char *orcpt_make(TALLOC_CTX *mem, const char *given,
 	return mem_printf(mem, "rfc822;%s", address_quote(mem, original));
 }
 
-enum rc cleanup_recipient(struct cleanup *c, struct span address,
-			  struct span original, const char *dsn_orcpt,
-			  uint8_t notify, struct fault *fault)
+static enum rc recipient_take(struct cleanup *c, struct span address,
+			      struct span original, const char *dsn_orcpt,
+			      uint8_t notify, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *scratch = talloc_new(NULL);
 	struct cleanup_service *s = c->service;
@@ -238,6 +238,20 @@ enum rc cleanup_recipient(struct cleanup *c, struct span address,
 	return rc == RC_NONE ? RC_OK : rc;
 }
 
+enum rc cleanup_recipient(struct cleanup *c, struct span address,
+			  struct span original, const char *dsn_orcpt,
+			  uint8_t notify, struct fault *fault)
+{
+	struct fault own;
+
+	if (fault == NULL)
+		fault = &own;
+	return cleanup_fault_plain(c,
+				   recipient_take(c, address, original,
+						  dsn_orcpt, notify, fault),
+				   fault);
+}
+
 static enum rc extracted_add(struct cleanup *c, struct fault *fault)
 {
 	bool resent = c->resent_extracted_count > 0;
@@ -246,8 +260,8 @@ static enum rc extracted_add(struct cleanup *c, struct fault *fault)
 	enum rc rc = RC_OK;
 
 	for (size_t i = 0; rc == RC_OK && i < count; i++)
-		rc = cleanup_recipient(c, list[i], list[i], NULL,
-				       DSN_NOTIFY_DEFAULT, fault);
+		rc = recipient_take(c, list[i], list[i], NULL,
+				    DSN_NOTIFY_DEFAULT, fault);
 	return rc;
 }
 
@@ -267,5 +281,7 @@ enum rc cleanup_recipients_end(struct cleanup *c)
 			      span_from(address_unquote(scratch,
 							span_from(always))),
 			      &fault);
-	return rc == RC_OK ? RC_OK : cleanup_fail(c, rc, &fault);
+	if (rc == RC_OK)
+		return RC_OK;
+	return cleanup_fail(c, cleanup_fault_plain(c, rc, &fault), &fault);
 }

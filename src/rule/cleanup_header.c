@@ -17,7 +17,9 @@ enum rc cleanup_header_flush(struct cleanup *c)
 		return c->rc;
 	rc = intake_header(c->message, buf_span(&c->out), &fault);
 	buf_clear(&c->out);
-	return rc == RC_OK ? RC_OK : cleanup_fail(c, rc, &fault);
+	if (rc == RC_OK)
+		return RC_OK;
+	return cleanup_fail(c, cleanup_fault_plain(c, rc, &fault), &fault);
 }
 
 static void out_add(struct cleanup *c, struct span text)
@@ -63,7 +65,7 @@ static void note_seen(struct cleanup *c, const struct header *header,
 		note_message_id(c, "resent-", header->value);
 }
 
-/* One hop each, this host's own included. */
+/* One hop each; this host's own is the first. */
 static void count_hop(struct cleanup *c, struct span name)
 {
 	struct fault fault;
@@ -177,7 +179,7 @@ static void field_put(struct cleanup *c, const struct header *header,
 	rc = address_list_rewrite(value, address_change, &change, &out,
 				  &changed, &fault);
 	if (rc != RC_OK)
-		cleanup_fail(c, rc, &fault);
+		cleanup_fail(c, cleanup_fault_plain(c, rc, &fault), &fault);
 	buf_add(&c->out, header->name);
 	buf_add_char(&c->out, ':');
 	out_add(c, rc == RC_OK && changed && !out.full ? buf_span(&out) : value);

@@ -2,7 +2,6 @@
 #include "mail/address_list.h"
 #include "rule/cleanup_priv.h"
 #include "rule/rule_priv.h"
-#include "sys/log.h"
 
 enum { CANONICAL_ROUNDS_MAX = 10 };
 
@@ -108,7 +107,9 @@ static enum rc table_map_all(struct cleanup_service *s, TALLOC_CTX *mem,
 		return fault_set(fault, RC_TEMP, "4.3.0",
 				 "unreasonable %s map nesting for %.*s", name,
 				 SPAN_FMT(*address));
-	return rc == RC_OK ? RC_OK : fault_add(fault, "%s", name);
+	return rc == RC_OK ? RC_OK :
+			     fault_add(fault, "%s map lookup problem for %.*s",
+				       name, SPAN_FMT(*address));
 }
 
 /* jo@host.example.test is jo@example.test; "!sub" keeps sub as it is. */
@@ -179,6 +180,7 @@ enum rc cleanup_map_address(struct cleanup_service *s, TALLOC_CTX *mem,
 struct expansion {
 	struct cleanup_service *service;
 	TALLOC_CTX *mem;
+	struct span asked;
 	struct span *addresses;
 	size_t count;
 	struct fault *fault;
@@ -187,7 +189,8 @@ struct expansion {
 static enum rc expansion_too_big(struct expansion *e, const char *what)
 {
 	return fault_set(e->fault, RC_TEMP, "4.6.0",
-			 "Alias expansion error: %s exceeded", what);
+			 "unreasonable virtual_alias_maps map %s for %.*s",
+			 what, SPAN_FMT(e->asked));
 }
 
 static enum rc expansion_keep(struct expansion *e, struct span address)
@@ -195,7 +198,7 @@ static enum rc expansion_keep(struct expansion *e, struct span address)
 	const struct conf_values *v = &e->service->conf->v;
 
 	if (e->count >= (size_t)v->virtual_alias_expansion_limit)
-		return expansion_too_big(e, "virtual_alias_expansion_limit");
+		return expansion_too_big(e, "expansion size");
 	if (e->count % 16 == 0)
 		e->addresses = mem_resize(e->mem, e->addresses, struct span,
 					  e->count + 16);
@@ -223,8 +226,7 @@ static enum rc expand_answer(struct expansion *e, struct span address,
 		next = answer_address(s, e->mem, &item, address, extension);
 		if (next.len >
 		    (size_t)s->conf->v.virtual_alias_address_length_limit)
-			return expansion_too_big(
-				e, "virtual_alias_address_length_limit");
+			return expansion_too_big(e, "address length");
 		/* An alias of itself is final. */
 		rc = span_eq_nocase(next, address) ? expansion_keep(e, next) :
 						     expand(e, next, depth + 1);
@@ -241,13 +243,16 @@ static enum rc expand(struct expansion *e, struct span address, int depth)
 	enum rc rc;
 
 	if (depth > s->conf->v.virtual_alias_recursion_limit)
-		return expansion_too_big(e, "virtual_alias_recursion_limit");
+		return expansion_too_big(e, "nesting");
 	rc = address_find(s->virtual_alias, s->resolver, s->conf, e->mem,
 			  address, FIND_DEFAULT, &value, &extension, e->fault);
 	if (rc == RC_NONE)
 		return expansion_keep(e, address);
 	if (rc != RC_OK)
-		return fault_add(e->fault, "virtual_alias_maps");
+		return fault_add(e->fault,
+				 "virtual_alias_maps map lookup problem for "
+				 "%.*s",
+				 SPAN_FMT(address));
 	if (!s->propagate_virtual)
 		extension = SPAN_OF("");
 	return expand_answer(e, address, value, extension, depth);
@@ -257,7 +262,8 @@ enum rc cleanup_map_virtual(struct cleanup_service *s, TALLOC_CTX *mem,
 			    struct span address, struct span **ret_addresses,
 			    size_t *ret_count, struct fault *fault)
 {
-	struct expansion e = { .service = s, .mem = mem, .fault = fault };
+	struct expansion e = { .service = s, .mem = mem, .asked = address,
+			       .fault = fault };
 	enum rc rc = maps_is_empty(s->virtual_alias) ?
 			     expansion_keep(&e, address) :
 			     expand(&e, address, 0);

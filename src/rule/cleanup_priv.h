@@ -60,6 +60,7 @@ struct cleanup {
 	struct envelope *env;
 	int flags; /* enum cleanup_flags */
 	const char *full_name;
+	char *received; /* still to come, before the content */
 	bool discard, log_message_id;
 
 	/* Content. */
@@ -83,6 +84,10 @@ struct cleanup {
 	struct fault fault;
 };
 
+/* A fault of ours, in the log with its detail, is for the client the plain text
+ * that it becomes here. Returns rc. */
+enum rc cleanup_fault_plain(const struct cleanup *c, enum rc rc,
+			    struct fault *fault);
 /* Remember the first error. */
 enum rc cleanup_fail(struct cleanup *c, enum rc rc, const struct fault *fault);
 
