@@ -143,9 +143,7 @@ static enum rc write_received(struct smtpd_session *s)
 		.protocol = with_protocol(s),
 		.hide_session = v->smtpd_hide_client_session,
 	};
-	struct span rest, line;
 	struct buf text;
-	enum rc rc = RC_OK;
 
 	if (t->recipients == 1)
 		received.recipient = address_quote(
@@ -158,14 +156,8 @@ static enum rc write_received(struct smtpd_session *s)
 	buf_init(&text, tmp, 64 * 1024);
 	if (!received_format(&received, &text))
 		return RC_TEMP;
-	rest = buf_span(&text);
-	while (rc == RC_OK && rest.len > 0 && span_cut(&rest, '\n', &line)) {
-		if (span_ends(line, "\r"))
-			line.len--;
-		if (line.len > 0)
-			rc = cleanup_line(t->cleanup, line, false);
-	}
-	return rc;
+	cleanup_received(t->cleanup, buf_text(&text));
+	return RC_OK;
 }
 
 /* Whole lines: one by one in the header, then all at once. */
