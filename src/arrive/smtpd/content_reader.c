@@ -104,8 +104,6 @@ static void take_long_rest(struct pass *pass)
 	if ((reader->flags & CONTENT_DOTS) && !reader->in_line && *from == '.')
 		from++;
 	pass->line = take_parts(pass, from, pass->end);
-	if (pass->line == from && !reader->in_line) /* only the dot was over */
-		pass->line = from - 1;
 }
 
 size_t content_reader_run(struct content_reader *reader, struct span input,
