@@ -31,6 +31,7 @@ static const struct {
 } idle_params[] = {
 #define NO_EFFECT(name, why) {PLAIN_NAME(#name), why},
 #include "conf/param/no_effect.def"
+#include <param_unread.def> /* made by tools/check-params */
 #undef NO_EFFECT
 };
 
