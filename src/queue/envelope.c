@@ -35,6 +35,7 @@ enum tag {
 	TAG_WARNED_US,
 	TAG_RECIPIENT_COUNT,
 	TAG_RECIPIENT = 64,
+	TAG_END = 255, /* nothing was cut off */
 	TAG_RCPT_ADDRESS = 1,
 	TAG_RCPT_ORIGINAL,
 	TAG_RCPT_ORCPT,
@@ -156,11 +157,12 @@ void envelope_encode(const struct envelope *env, bool with_recipients,
 	put_number(out, TAG_LONGEST_LINE, env->longest_line);
 	put_number(out, TAG_DSN_RET, env->dsn_ret);
 	put_number(out, TAG_WARNED_US, env->warned_us);
-	if (!with_recipients)
-		return;
-	put_number(out, TAG_RECIPIENT_COUNT, env->recipient_count);
-	for (size_t i = 0; i < env->recipient_count; i++)
-		put_recipient(out, &env->recipients[i]);
+	if (with_recipients) {
+		put_number(out, TAG_RECIPIENT_COUNT, env->recipient_count);
+		for (size_t i = 0; i < env->recipient_count; i++)
+			put_recipient(out, &env->recipients[i]);
+	}
+	put_field(out, TAG_END, "", 0);
 }
 
 struct field {
@@ -307,12 +309,12 @@ enum rc envelope_decode(TALLOC_CTX *mem, struct span bytes,
 	struct span rest = mem_span_copy(env, bytes);
 	uint64_t expected = 0;
 	bool good = span_eq(span_take(rest, magic.len), magic);
-	struct field field;
+	struct field field = { 0 };
 
 	rest = span_skip(rest, magic.len);
 	while (good && take_field(&rest, &field))
 		good = take_any_field(env, &field, &expected);
-	if (!good || rest.ptr == NULL || expected != env->recipient_count) {
+	if (!good || field.tag != TAG_END || rest.ptr == NULL || expected != env->recipient_count) {
 		talloc_free(env);
 		return fault_set(fault, RC_PERM, "5.3.0",
 				 "damaged message envelope");
