@@ -87,6 +87,11 @@ enum rc cleanup_recipient(struct cleanup *c, struct span address,
 	return RC_OK;
 }
 
+void cleanup_received(struct cleanup *c, const char *received)
+{
+	buf_add_text(&c->world->content, received);
+}
+
 enum rc cleanup_line(struct cleanup *c, struct span line, bool partial)
 {
 	buf_add(&c->world->content, line);
