@@ -8,6 +8,9 @@
 
 static int tls_free(struct tls *tls)
 {
+	/* Without a goodbye the session would be spoilt for resuming. */
+	SSL_set_shutdown(tls->ssl,
+			 SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(tls->ssl);
 	return 0;
 }

@@ -106,7 +106,8 @@ MUST_CHECK enum tls_io tls_read(struct tls *tls, void *into, size_t size,
 				size_t *ret_size, struct fault *fault);
 MUST_CHECK enum tls_io tls_write(struct tls *tls, struct span bytes,
 				 size_t *ret_size, struct fault *fault);
-/* Bytes that are decrypted but not read: epoll does not know of them. */
+/* Bytes that epoll does not know of: decrypted but not read, or a part of a
+ * record. Before parking, read until TLS_WANT_READ. */
 bool tls_has_input(const struct tls *tls);
 void tls_close(struct tls *tls);
 
@@ -125,8 +126,11 @@ struct tls_policy {
 	const char *session_key;   /* resume sessions of this peer; NULL: no */
 };
 
-/* Handshake on the stream, which is encrypted from then on. `peer` is
- * "host[address]:port" for messages. When it fails the stream is of no use. */
+/* Handshake on the stream, which is encrypted from then on; free the stream
+ * before the connection, or both with mem. `peer` is "host[address]:port" for
+ * messages. When it fails the stream is of no use, and the text is
+ * "SSL_connect error to PEER: ...", "Server certificate not trusted" (the
+ * chain) or "Server certificate not verified" (the name, the fingerprint). */
 MUST_CHECK enum rc tls_connect(TALLOC_CTX *mem, struct tls_client *client,
 			       const struct tls_policy *policy,
 			       struct net_stream *stream, const char *peer,
