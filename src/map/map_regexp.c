@@ -83,8 +83,7 @@ static enum rc regexp_match(const struct rule *rule, struct span key,
 	int error;
 
 	match[0] = (regmatch_t){ 0, (regoff_t)key.len };
-	error = regexec(rule->pattern, key.len == 0 ? "" : key.ptr, count,
-			match, REG_STARTEND);
+	error = regexec(rule->pattern, key.ptr, count, match, REG_STARTEND);
 	if (error == REG_NOMATCH)
 		return RC_NONE;
 	if (error != 0)
@@ -105,6 +104,7 @@ static enum rc regexp_match(const struct rule *rule, struct span key,
 static const struct rule_kind regexp_kind = {
 	.name = "regexp",
 	.substitutes = true,
+	.wants_nul = true,
 	.read = regexp_read,
 	.match = regexp_match,
 };

@@ -263,8 +263,13 @@ static enum rc rules_lookup(const struct rule_table *table, TALLOC_CTX *mem,
 			    struct span key, struct span *ret_value,
 			    struct fault *fault)
 {
+	SCRATCH TALLOC_CTX *tmp = NULL;
 	struct rule_captures captures;
 
+	if (table->kind->wants_nul) {
+		tmp = talloc_new(NULL);
+		key = mem_span_copy(tmp, key);
+	}
 	for (size_t i = 0; i < table->count; i++) {
 		const struct rule *rule = &table->rules[i];
 		enum rc rc;

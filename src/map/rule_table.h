@@ -32,6 +32,7 @@ struct rule {
 struct rule_kind {
 	const char *name; /* "regexp" */
 	bool substitutes; /* $1 in results */
+	bool wants_nul;	  /* match needs a NUL after the key */
 	/* Read a pattern off the front of *rest. NULL, or what is wrong. */
 	const char *(*read)(TALLOC_CTX *mem, const struct map *map,
 			    struct span *rest, struct rule *rule);
