@@ -9,7 +9,6 @@
 enum {
 	OUT_MAX_BYTES = 1024 * 1024,
 	PENDING_MAX_BYTES = 64 * 1024,
-	PENDING_FLUSH_BYTES = 16 * 1024,
 };
 
 enum rc cleanup_fault_plain(const struct cleanup *c, enum rc rc,
@@ -100,6 +99,11 @@ enum rc cleanup_begin(TALLOC_CTX *mem, struct cleanup_service *service,
 
 	talloc_set_destructor(c, cleanup_done);
 	c->service = service;
+	if ((service->has_checks || service->has_body_checks) &&
+	    (origin->flags & CLEANUP_FILTER) &&
+	    !service->conf->v.disable_mime_input_processing)
+		c->mime = mime_new(c, service->conf->v.mime_nesting_limit,
+				   service->conf->v.mime_boundary_length_limit);
 	c->env = envelope_new(c);
 	buf_init(&c->field, c, (size_t)service->conf->v.header_size_limit);
 	buf_init(&c->out, c, OUT_MAX_BYTES +
@@ -119,7 +123,7 @@ const char *cleanup_queue_id(const struct cleanup *c)
 	return c->message->queue_id;
 }
 
-static enum rc size_check(struct cleanup *c, size_t more)
+enum rc cleanup_size_check(struct cleanup *c, size_t more)
 {
 	long limit = c->service->conf->v.message_size_limit;
 	struct fault fault;
@@ -130,41 +134,6 @@ static enum rc size_check(struct cleanup *c, size_t more)
 		return c->rc;
 	fault_set(&fault, RC_PERM, "5.3.4", "Error: message file too big");
 	return cleanup_fail(c, RC_PERM, &fault);
-}
-
-static enum rc intake_failed(struct cleanup *c, enum rc rc,
-			     struct fault *fault)
-{
-	if (rc == RC_OK)
-		return RC_OK;
-	return cleanup_fail(c, cleanup_fault_plain(c, rc, fault), fault);
-}
-
-static enum rc pending_flush(struct cleanup *c)
-{
-	struct fault fault;
-	enum rc rc;
-
-	if (c->pending.len == 0 || c->rc != RC_OK)
-		return c->rc;
-	rc = intake_body(c->message, buf_span(&c->pending), &fault);
-	buf_clear(&c->pending);
-	return intake_failed(c, rc, &fault);
-}
-
-static void pending_add(struct cleanup *c, struct span text)
-{
-	struct fault fault;
-	enum rc rc;
-
-	if (c->pending.len + text.len > PENDING_FLUSH_BYTES)
-		pending_flush(c);
-	if (text.len <= PENDING_FLUSH_BYTES) {
-		buf_add(&c->pending, text);
-		return;
-	}
-	rc = intake_body(c->message, text, &fault);
-	intake_failed(c, rc, &fault);
 }
 
 /* A CR or LF inside a line is a blank (cleanup_replace_stray_cr_lf). */
@@ -185,47 +154,8 @@ static struct span stray_replace(struct cleanup *c, TALLOC_CTX **scratch,
 	return (struct span){ copy, line.len };
 }
 
-static bool body_is_checked(const struct cleanup *c)
-{
-	return c->service->has_body_checks && (c->flags & CLEANUP_FILTER) &&
-	       c->body_checked <
-		       (uint64_t)c->service->conf->v.body_checks_size_limit;
-}
-
-static void body_line(struct cleanup *c, struct span line, bool partial)
-{
-	SCRATCH TALLOC_CTX *scratch = NULL;
-	bool continues = c->line_open;
-	struct span answer;
-
-	line = stray_replace(c, &scratch, line);
-	c->line_open = partial;
-	if (!continues && line.len > 0 && body_is_checked(c)) {
-		if (scratch == NULL)
-			scratch = talloc_new(NULL);
-		c->body_checked += line.len;
-		switch (cleanup_check(c, CHECK_BODY, line, scratch, &answer)) {
-		case CHECK_PASS:
-			break;
-		case CHECK_REPLACE:
-			line = answer;
-			break;
-		case CHECK_PREPEND:
-			pending_add(c, answer);
-			pending_add(c, SPAN_OF("\r\n"));
-			break;
-		case CHECK_DROP:
-		case CHECK_STOP:
-			return;
-		}
-	}
-	pending_add(c, line);
-	if (!partial)
-		pending_add(c, SPAN_OF("\r\n"));
-}
-
 /* What fits of a field; header_size_limit cuts the rest off. */
-static void field_add(struct cleanup *c, struct span text)
+void cleanup_field_add(struct cleanup *c, struct span text)
 {
 	if (c->field_cut)
 		return;
@@ -241,7 +171,7 @@ static void body_begin(struct cleanup *c)
 	cleanup_header_end(c);
 	c->in_body = true;
 	c->line_open = false;
-	pending_add(c, SPAN_OF("\r\n"));
+	cleanup_pending_add(c, SPAN_OF("\r\n"));
 }
 
 /* A line where a field may begin. */
@@ -254,8 +184,8 @@ static void header_line(struct cleanup *c, struct span line, bool partial)
 	}
 	if (header_is_continuation(line) && c->any_field) {
 		if (c->field.len + 2 < c->field.max)
-			field_add(c, SPAN_OF("\r\n"));
-		field_add(c, line);
+			cleanup_field_add(c, SPAN_OF("\r\n"));
+		cleanup_field_add(c, line);
 		return;
 	}
 	if (c->field.len > 0)
@@ -263,15 +193,17 @@ static void header_line(struct cleanup *c, struct span line, bool partial)
 	c->field_cut = false;
 	if (header_name_len(line, NULL) > 0) {
 		c->any_field = true;
-		field_add(c, line);
-	} else if (span_starts(line, "From ") || span_starts(line, ">From ")) {
-		/* of a mailbox file */
-		c->any_field = true;
-		field_add(c, SPAN_OF("X-Mailbox-Line: "));
-		field_add(c, line);
+		cleanup_field_add(c, line);
+		c->mailbox_lines = false;
+	} else if ((!c->any_field || c->mailbox_lines) &&
+		   (span_starts(line, "From ") ||
+		    span_starts(line, ">From "))) {
+		c->any_field = c->mailbox_lines = true;
+		cleanup_field_add(c, SPAN_OF("X-Mailbox-Line: "));
+		cleanup_field_add(c, line);
 	} else {
 		body_begin(c);
-		body_line(c, line, partial);
+		cleanup_body_line(c, line, partial);
 	}
 }
 
@@ -317,75 +249,20 @@ enum rc cleanup_line(struct cleanup *c, struct span line, bool partial)
 
 	if (c->received != NULL)
 		received_begin(c);
-	if (size_check(c, line.len) != RC_OK)
+	if (cleanup_size_check(c, line.len) != RC_OK)
 		return c->rc;
+	line = stray_replace(c, &scratch, line);
 	if (c->in_body) {
-		body_line(c, line, partial);
+		cleanup_body_line(c, line, partial);
 		return c->rc;
 	}
-	line = stray_replace(c, &scratch, line);
 	if (c->line_open) {
-		field_add(c, line);
+		cleanup_field_add(c, line);
 		c->line_open = partial;
 		return c->rc;
 	}
 	header_line(c, line, partial);
 	return c->rc;
-}
-
-bool cleanup_in_body(const struct cleanup *c)
-{
-	return c->in_body && !c->line_open && !body_is_checked(c);
-}
-
-/* Is there a CR or LF that is no CRLF? */
-static bool has_stray(struct span text)
-{
-	const char *p = text.ptr, *end = text.ptr + text.len;
-
-	while (p < end) {
-		const char *cr = memchr(p, '\r', (size_t)(end - p));
-		const char *stop = cr == NULL ? end : cr;
-
-		if (memchr(p, '\n', (size_t)(stop - p)) != NULL)
-			return true;
-		if (cr == NULL)
-			return false;
-		if (cr + 1 == end || cr[1] != '\n')
-			return true;
-		p = cr + 2;
-	}
-	return false;
-}
-
-/* Line by line: each ends at CRLF, what is left of CR and LF is stray. */
-static enum rc body_by_lines(struct cleanup *c, struct span text)
-{
-	while (text.len > 0) {
-		const char *end = memmem(text.ptr, text.len, "\r\n", 2);
-		size_t len = end == NULL ? text.len :
-					   (size_t)(end - text.ptr);
-
-		cleanup_line(c, span_take(text, len), end == NULL);
-		text = span_skip(text, len + 2);
-	}
-	return c->rc;
-}
-
-enum rc cleanup_body(struct cleanup *c, struct span crlf_lines)
-{
-	struct fault fault;
-	enum rc rc;
-
-	if (!cleanup_in_body(c) ||
-	    (c->service->conf->v.cleanup_replace_stray_cr_lf &&
-	     has_stray(crlf_lines)))
-		return body_by_lines(c, crlf_lines);
-	if (size_check(c, crlf_lines.len) != RC_OK ||
-	    pending_flush(c) != RC_OK)
-		return c->rc;
-	rc = intake_body(c->message, crlf_lines, &fault);
-	return intake_failed(c, rc, &fault);
 }
 
 enum rc cleanup_finish(struct cleanup *c, bool *ret_discarded,
@@ -396,9 +273,8 @@ enum rc cleanup_finish(struct cleanup *c, bool *ret_discarded,
 	received_begin(c);
 	if (c->rc == RC_OK && !c->in_body)
 		body_begin(c);
-	if (c->rc == RC_OK && c->line_open)
-		pending_add(c, SPAN_OF("\r\n"));
-	pending_flush(c);
+	if (c->rc == RC_OK)
+		cleanup_body_end(c);
 	if (c->rc == RC_OK && !c->discard)
 		cleanup_recipients_end(c);
 	if (c->rc == RC_OK && !c->discard && c->env->recipient_count == 0) {

@@ -200,6 +200,8 @@ static void field_accept(struct cleanup *c, struct span text)
 	header.value = span_trim(span_skip(text, value_at));
 	traits = header_traits(header.name);
 	note_seen(c, &header, traits);
+	if (c->mime != NULL && (traits & HEADER_MIME))
+		mime_header(c->mime, header.name, header.value);
 	count_hop(c, header.name);
 	if ((c->flags & CLEANUP_EXTRACT_RECIPIENTS) &&
 	    (traits & HEADER_EXTRACT))
@@ -211,8 +213,7 @@ static void field_accept(struct cleanup *c, struct span text)
 	field_put(c, &header, value_at, traits);
 }
 
-/* header_checks see the field with \n between its lines. */
-static struct span unfold_crlf(TALLOC_CTX *mem, struct span text)
+struct span cleanup_unfold(TALLOC_CTX *mem, struct span text)
 {
 	char *copy = mem_span_dup(mem, text);
 	size_t len = 0;
@@ -240,7 +241,7 @@ enum rc cleanup_field(struct cleanup *c)
 	scratch = talloc_new(NULL);
 	mime = header_traits(span_take(text, name_len)) & HEADER_MIME;
 	switch (cleanup_check(c, mime ? CHECK_MIME : CHECK_HEADER,
-			      unfold_crlf(scratch, text), scratch, &answer)) {
+			      cleanup_unfold(scratch, text), scratch, &answer)) {
 	case CHECK_PASS:
 		field_accept(c, text);
 		break;
@@ -351,6 +352,8 @@ enum rc cleanup_header_end(struct cleanup *c)
 
 	if (c->field.len > 0)
 		cleanup_field(c);
+	if (c->mime != NULL)
+		mime_header_end(c->mime);
 	if (c->rc != RC_OK)
 		return c->rc;
 	if ((c->flags & CLEANUP_LOCAL) || v->always_add_missing_headers)

@@ -2,7 +2,8 @@
 /*
  * cleanup_priv - a message while it is taken in, and what its service knows.
  *
- *   cleanup.c           order of the calls, lines, the body
+ *   cleanup.c           order of the calls, lines of the header
+ *   cleanup_body.c      the body: in large pieces, or part by part for checks
  *   cleanup_header.c    one header field at a time, what is missing at the end
  *   cleanup_envelope.c  sender, recipients, copies, duplicates
  *   cleanup_map.c       canonical, masquerade, virtual alias tables
@@ -14,6 +15,7 @@
 #include "map/match_list.h"
 #include "queue/intake.h"
 #include "rule/cleanup.h"
+#include "rule/mime.h"
 #include "rule/rewrite.h"
 
 enum cleanup_class { /* canonical_classes, masquerade_classes */
@@ -64,13 +66,15 @@ struct cleanup {
 	bool discard, log_message_id;
 
 	/* Content. */
-	bool in_body, line_open, any_field;
+	bool in_body, line_open, line_dropped;
+	bool any_field, mailbox_lines;
 	struct buf field;   /* the header field being read, no CRLF at its end */
 	struct buf out;	    /* header fields on their way to the intake */
 	struct buf pending; /* body lines on their way to the intake */
 	bool field_cut;	    /* header_size_limit: the rest is dropped */
 	int seen;	    /* SEEN_ bits */
 	int hops;
+	struct mime *mime; /* NULL: nothing asks about parts */
 	uint64_t body_checked;
 
 	/* Recipients found by -t: in To..., in Resent-To... */
@@ -90,6 +94,16 @@ enum rc cleanup_fault_plain(const struct cleanup *c, enum rc rc,
 			    struct fault *fault);
 /* Remember the first error. */
 enum rc cleanup_fail(struct cleanup *c, enum rc rc, const struct fault *fault);
+
+enum rc cleanup_size_check(struct cleanup *c, size_t more);
+/* Add to the field being read what fits of the text. */
+void cleanup_field_add(struct cleanup *c, struct span text);
+/* With \n in place of CRLF, as checks see it. */
+struct span cleanup_unfold(TALLOC_CTX *mem, struct span text);
+
+void cleanup_pending_add(struct cleanup *c, struct span text);
+void cleanup_body_line(struct cleanup *c, struct span line, bool partial);
+enum rc cleanup_body_end(struct cleanup *c);
 
 /* c->field holds a whole field: check it, rewrite it, pass it on. */
 enum rc cleanup_field(struct cleanup *c);

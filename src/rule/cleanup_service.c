@@ -99,7 +99,8 @@ static enum rc tables_open(struct cleanup_service *s, struct fault *fault)
 	}
 	s->has_body_checks = !maps_is_empty(s->checks[CHECK_BODY]);
 	s->has_checks = !maps_is_empty(s->checks[CHECK_HEADER]) ||
-			!maps_is_empty(s->checks[CHECK_MIME]);
+			!maps_is_empty(s->checks[CHECK_MIME]) ||
+			!maps_is_empty(s->checks[CHECK_NESTED]);
 	return RC_OK;
 }
 

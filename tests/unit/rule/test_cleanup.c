@@ -622,6 +622,92 @@ static void checks_act_on_header_and_body(void **state)
 	}
 }
 
+static void checks_know_the_parts_of_a_message(void **state)
+{
+	static const char content[] =
+		"Subject: s\n"
+		"Content-Type: multipart/mixed; x=\"a;b\"; (c) boundary=\"b 1\"\n"
+		"\n"
+		"preamble\n"
+		"--b 1\n"
+		"Content-Type: text/plain;\n name=virus.exe\n"
+		"X-Part: 1\n"
+		"\n"
+		"X-Part: text\n"
+		"--other\n"
+		"--b 1 \n"
+		"Content-Type: message/rfc822\n"
+		"\n"
+		"Subject: inner\n"
+		"Content-Type: multipart/alternative; boundary=in\n"
+		"\n"
+		"--in\n"
+		"\n"
+		"deep text\n"
+		"--in--\n"
+		"\n"
+		"--b 1--\n"
+		"epilogue\n";
+	static const struct {
+		const char *settings;
+		enum rc rc;
+		const char *from, *to; /* what a change did */
+	} cases[] = {
+		{ "mime_header_checks = pcre:{{/name=virus/ REJECT}}\n",
+		  RC_PERM, NULL, NULL },
+		{ "mime_header_checks = pcre:{{/^X-Part:/ REPLACE X-New: 2}}\n",
+		  RC_OK, "X-Part: 1", "X-New: 2" },
+		{ "header_checks = pcre:{{/^X-Part:/ REJECT}}\n"
+		  "mime_header_checks =\nnested_header_checks =\n",
+		  RC_OK, "", "" },
+		{ "nested_header_checks = pcre:{{/^Subject: inner/ IGNORE}}\n",
+		  RC_OK, "Subject: inner\n", "" },
+		{ "nested_header_checks = pcre:{{/^Subject: s$/ REJECT}}\n",
+		  RC_OK, "", "" },
+		{ "nested_header_checks = pcre:{{/^Content-Type/ REJECT}}\n",
+		  RC_OK, "", "" },
+		{ "body_checks = pcre:{{/^X-Part: 1/ REJECT}}\n", RC_OK, "",
+		  "" },
+		{ "body_checks = pcre:{{/^X-Part: text/ REPLACE y}}\n", RC_OK,
+		  "X-Part: text", "y" },
+		{ "body_checks = pcre:{{/^deep/ REPLACE y}}\n", RC_OK,
+		  "deep text", "y" },
+		{ "body_checks = pcre:{{/^--in/ REJECT}}\n", RC_OK, "", "" },
+		{ "body_checks = pcre:{{/^--other/ REJECT}}\n", RC_PERM, NULL,
+		  NULL },
+		{ "body_checks = pcre:{{/^epilogue/ REJECT}}\n", RC_PERM, NULL,
+		  NULL },
+		{ "body_checks = pcre:{{/^Subject: inner/ REJECT}}\n"
+		  "disable_mime_input_processing = yes\n",
+		  RC_PERM, NULL, NULL },
+	};
+	const struct post post = { .flags = CLEANUP_SMTPD,
+				   .sender = "x@y",
+				   .recipients = { "a@b" },
+				   .content = content };
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *at = cases[i].from == NULL ?
+					 NULL :
+					 strstr(content, cases[i].from);
+		struct result result;
+		struct world *w = run(cases[i].settings, &post, &result);
+		char *want;
+
+		print_message("  %s", cases[i].settings);
+		assert_int_equal(result.rc, cases[i].rc);
+		if (at != NULL) {
+			want = mem_printf(
+				w->mem, "%.*s%s%s", (int)(at - content),
+				content,
+				cases[i].from[0] == '\0' ? "" : cases[i].to,
+				at + strlen(cases[i].from));
+			content_is(&result, want);
+		}
+		world_free(w);
+	}
+}
+
 static void actions_change_the_envelope(void **state)
 {
 	static const struct post post = { .flags = CLEANUP_SMTPD,
@@ -725,6 +811,7 @@ int main(void)
 		cmocka_unit_test(limits_are_met),
 		cmocka_unit_test(a_message_to_bounce_meets_no_limit),
 		cmocka_unit_test(checks_act_on_header_and_body),
+		cmocka_unit_test(checks_know_the_parts_of_a_message),
 		cmocka_unit_test(actions_change_the_envelope),
 		cmocka_unit_test(recipients_come_from_the_header),
 		cmocka_unit_test(without_recipients_there_is_no_message),
