@@ -662,7 +662,7 @@ static void checks_know_the_parts_of_a_message(void **state)
 		  RC_OK, "", "" },
 		{ "nested_header_checks = pcre:{{/^Subject: inner/ IGNORE}}\n",
 		  RC_OK, "Subject: inner\n", "" },
-		{ "nested_header_checks = pcre:{{/^Subject: s$/ REJECT}}\n",
+		{ "nested_header_checks = pcre:{{/^Subject: s$$/ REJECT}}\n",
 		  RC_OK, "", "" },
 		{ "nested_header_checks = pcre:{{/^Content-Type/ REJECT}}\n",
 		  RC_OK, "", "" },
