@@ -168,12 +168,14 @@ static enum rc fill_entry(struct conf_priv *priv, struct conf_entry *entry,
 	return RC_OK;
 }
 
-static enum rc fill_values(struct conf_priv *priv, bool tolerant,
-			   struct fault *fault)
+static enum rc fill_some(struct conf_priv *priv, bool written, bool tolerant,
+			 struct fault *fault)
 {
 	for (size_t i = 0; i < priv->count; i++) {
 		struct conf_entry *entry = &priv->entries[i];
 
+		if ((entry->line > 0) != written)
+			continue;
 		if (fill_entry(priv, entry, fault) == RC_OK)
 			continue;
 		/* The user's own are harmless until something uses them. */
@@ -183,6 +185,16 @@ static enum rc fill_values(struct conf_priv *priv, bool tolerant,
 		conf_note(priv, "%s", fault->text);
 	}
 	return RC_OK;
+}
+
+/* What the operator wrote comes first, so that a mistake is reported at its
+ * line and not at a default that refers to it. */
+static enum rc fill_values(struct conf_priv *priv, bool tolerant,
+			   struct fault *fault)
+{
+	if (fill_some(priv, true, tolerant, fault) != RC_OK)
+		return RC_CONF;
+	return fill_some(priv, false, tolerant, fault);
 }
 
 static enum rc set_directory(struct conf *conf,

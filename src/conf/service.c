@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -154,6 +155,15 @@ static void set_close_on_exec(const struct service *service)
 	}
 }
 
+/* The configuration that would say where the log is could not be read. */
+static bool log_file_given(void)
+{
+	struct stat given, null;
+
+	return fstat(SERVICE_LOG_FD, &given) == 0 &&
+	       stat("/dev/null", &null) == 0 && given.st_rdev != null.st_rdev;
+}
+
 struct service *service_start(TALLOC_CTX *mem, int argc, char **argv)
 {
 	struct service *service = mem_new(mem, struct service);
@@ -178,8 +188,9 @@ struct service *service_start(TALLOC_CTX *mem, int argc, char **argv)
 	source.process_name = service->program;
 	source.service_name = service->name;
 	if (conf_load(&source, &service->conf, &fault) != RC_OK) {
-		log_open("postfix", service->program, LOG_TO_SYSLOG, -1,
-			 LOG_MAIL);
+		log_open("postfix", service->program,
+			 log_file_given() ? LOG_TO_FD : LOG_TO_SYSLOG,
+			 SERVICE_LOG_FD, LOG_MAIL);
 		log_fatal("%s", fault.text);
 	}
 	log_setup(service->conf, service->program, SERVICE_LOG_FD);

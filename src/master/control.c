@@ -7,7 +7,8 @@
 #include "queue/wire.h"
 #include "sys/log.h"
 
-void control_send(struct process *process, uint16_t type, int fd)
+static void send_with(struct process *process, uint16_t type, uint32_t value,
+		      int fd)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct packet_out out;
@@ -17,10 +18,21 @@ void control_send(struct process *process, uint16_t type, int fd)
 		return;
 	fcntl(process->control_fd, F_SETFL, O_NONBLOCK);
 	packet_begin(&out, tmp, type);
+	packet_put_u32(&out, value);
 	out.fd = fd;
 	if (packet_send(process->control_fd, &out, &fault) != RC_OK)
 		log_warning("process %s pid %d does not take orders: %s",
 			    process->command, (int)process->pid, fault.text);
+}
+
+void control_send(struct process *process, uint16_t type, int fd)
+{
+	send_with(process, type, 0, fd);
+}
+
+void control_drain(struct process *process, bool whole_system)
+{
+	send_with(process, CONTROL_DRAIN, whole_system, -1);
 }
 
 void control_receive(struct process *process)

@@ -139,9 +139,9 @@ static void reap(struct supervisor *sup)
 	}
 }
 
-static void drain_process(struct process *process)
+static void drain_process(struct process *process, bool whole_system)
 {
-	control_send(process, CONTROL_DRAIN, -1);
+	control_drain(process, whole_system);
 	if (process->control_fd >= 0)
 		close(process->control_fd);
 	process->control_fd = -1;
@@ -154,7 +154,7 @@ static void drain_all(struct supervisor *sup)
 {
 	for (struct process *p = sup->processes; p != NULL; p = p->next)
 		if (p->slot != NULL)
-			drain_process(p);
+			drain_process(p, true);
 	for (struct slot *slot = sup->slots; slot != NULL; slot = slot->next) {
 		for (size_t i = 0; i < slot->listen_count; i++)
 			close(slot->listen_fds[i]);
@@ -280,7 +280,7 @@ static void slot_hand_over(struct slot *slots, struct process *process)
 		slot = slot->next;
 	if (slot == NULL ||
 	    !span_is(span_from(slot->entry->program), "qmgr")) {
-		drain_process(process);
+		drain_process(process, false);
 		return;
 	}
 	slot->process = process;

@@ -63,7 +63,9 @@ enum wire_type {
 	WIRE_REPLY,	/* u32 enum rc, u32 count (messages affected), text */
 
 	/* Master to a service. */
-	CONTROL_DRAIN = 64, /* finish what is begun, then exit 0 */
+	CONTROL_DRAIN = 64, /* u32 1 when the whole system ends: finish what is
+			     * begun, then exit 0. 0 (a successor serves
+			     * already): sessions may go on */
 	CONTROL_RELOAD,	    /* to qmgr and others that reload in place */
 	CONTROL_WAKEUP,	    /* the wakeup field of master.cf, or a trigger */
 	CONTROL_LOG,	    /* fd: the new log file; dup2 it onto fd 4 */

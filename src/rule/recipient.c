@@ -156,6 +156,14 @@ static enum rc class_check(struct recipient_lists *lists, TALLOC_CTX *mem,
 	return unknown(lists, table, fault);
 }
 
+/* Whatever failed, it is "later"; the text says which table. */
+static enum rc later(struct fault *fault)
+{
+	if (fault != NULL)
+		fault->rc = RC_TEMP;
+	return RC_TEMP;
+}
+
 enum rc recipient_is_listed(struct recipient_lists *lists, TALLOC_CTX *mem,
 			    struct span address, const struct route *route,
 			    int *ret_code, struct fault *fault)
@@ -165,8 +173,7 @@ enum rc recipient_is_listed(struct recipient_lists *lists, TALLOC_CTX *mem,
 
 	*ret_code = CODE_LATER;
 	if (rc != RC_NONE)
-		return rc == RC_OK ? RC_OK : fault_set(fault, RC_TEMP, "4.3.0",
-						       "Temporary lookup failure");
+		return rc == RC_OK ? RC_OK : later(fault);
 	if (strcmp(route->transport, "error") == 0) {
 		rc = error_transport(route, ret_code, fault);
 		if (route->class == CLASS_VIRTUAL_ALIAS && rc == RC_PERM)
@@ -178,5 +185,5 @@ enum rc recipient_is_listed(struct recipient_lists *lists, TALLOC_CTX *mem,
 	if (rc == RC_OK || rc == RC_PERM)
 		return rc;
 	*ret_code = CODE_LATER;
-	return fault_set(fault, RC_TEMP, "4.3.0", "Temporary lookup failure");
+	return later(fault);
 }

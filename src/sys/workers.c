@@ -117,7 +117,7 @@ static void listener_refuse(struct workers *workers, struct listener *listener)
 		if (fd >= 0)
 			close(fd);
 	}
-	workers->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	workers->spare_fd = eventfd(0, EFD_CLOEXEC);
 }
 
 struct arrival {
@@ -316,7 +316,7 @@ static bool files_open(struct workers *workers)
 	workers->drained_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	workers->timer_fd = timerfd_create(CLOCK_MONOTONIC,
 					   TFD_CLOEXEC | TFD_NONBLOCK);
-	workers->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	workers->spare_fd = eventfd(0, EFD_CLOEXEC);
 	return workers->epoll_fd >= 0 && workers->drained_fd >= 0 &&
 	       workers->spare_fd >= 0 &&
 	       name_watch(workers, workers->ready_fd, NAME_READY,

@@ -98,6 +98,8 @@ def test_reload_changes_what_new_sessions_see_and_keeps_old_ones(postern):
 @postern_only("the reference does not check before it reloads")
 def test_reload_of_a_broken_configuration_changes_nothing(postern):
     mx = postern("mydestination = example.test\nlocal_recipient_maps =")
+    mx.sendmail("-f", "ann@client.test", "nobody@example.test", text="Subject: all services run\n\n.\n")
+    mx.log.wait("removed")
     mx.write_main("mydestination = example.test\nlocal_recipient_maps =\nsmtpd_timeout = soon")
     os.kill(mx.pid(), 1)
     mx.log.wait("reload refused, the old configuration goes on: *main.cf*smtpd_timeout*")

@@ -251,12 +251,15 @@ static enum rc open_workers(struct smtpd *smtpd, struct fault *fault)
 
 /* ---- working ---- */
 
-static void drain(struct smtpd *smtpd)
+/* leave: the whole system ends, so sessions end where a command would begin;
+ * else they go on as long as their clients like, beside our successor. */
+static void drain(struct smtpd *smtpd, bool leave)
 {
 	if (smtpd->draining)
 		return;
 	smtpd->draining = true;
-	workers_drain(smtpd->workers, true);
+	atomic_store(&smtpd->server->leaving, leave);
+	workers_drain(smtpd->workers, leave);
 	TALLOC_FREE(smtpd->control_watch);
 }
 
@@ -271,15 +274,15 @@ static void control_ready(void *arg, int fd, uint32_t events)
 	if (rc == RC_NONE)
 		return;
 	if (rc != RC_OK) { /* the master is gone */
-		drain(smtpd);
+		drain(smtpd, true);
 		return;
 	}
 	if (in.type == CONTROL_LOG && in.fd >= 0)
 		dup2(in.fd, SERVICE_LOG_FD);
 	if (in.fd >= 0)
 		close(in.fd);
-	if (in.type == CONTROL_DRAIN || in.type == CONTROL_RELOAD)
-		drain(smtpd);
+	if (in.type == CONTROL_DRAIN)
+		drain(smtpd, packet_take_u32(&in) != 0);
 }
 
 static void drained(void *arg, int fd, uint32_t events)

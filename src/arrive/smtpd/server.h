@@ -11,6 +11,8 @@
 
 #include <stdatomic.h>
 
+#include <stdatomic.h>
+
 #include "conf/service.h"
 #include "map/match_list.h"
 #include "net/dns.h"
@@ -46,6 +48,7 @@ enum bare_lf_mode { BARE_LF_ACCEPT, BARE_LF_NORMALIZE, BARE_LF_REJECT };
 struct smtpd_server {
 	struct conf *conf;
 	const char *service_name;
+	atomic_bool leaving;	 /* sessions end at the next command */
 	struct workers *workers; /* NULL in tests: nothing lingers or wakes */
 	struct dns *dns;	 /* NULL: names are not looked up */
 	struct tls_server *tls;	 /* NULL: none */

@@ -286,8 +286,7 @@ static enum workers_next work(struct smtpd_session *s, bool bytes_wait)
 			return finish(s);
 		if (full || s->phase == PHASE_HANDSHAKE)
 			continue; /* the replies are out: go on */
-		if (s->server->workers != NULL && is_idle(s) &&
-		    workers_is_draining(s->server->workers)) {
+		if (is_idle(s) && atomic_load(&s->server->leaving)) {
 			say_closing(s);
 			continue;
 		}
