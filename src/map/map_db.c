@@ -4,10 +4,13 @@
 
 #include <db.h>
 #include <errno.h>
+#include <limits.h>
+#include <unistd.h>
 
 #include "map/map_priv.h"
 
 struct db_handle {
+	DB_ENV *env;
 	DB *db;
 	const char *path;
 };
@@ -28,27 +31,60 @@ static int db_handle_close(struct db_handle *handle)
 {
 	if (handle->db != NULL)
 		handle->db->close(handle->db, DB_NOSYNC);
+	if (handle->env != NULL)
+		handle->env->close(handle->env, 0);
 	return 0;
 }
 
-static enum rc db_handle_open(TALLOC_CTX *mem, const char *path, DBTYPE type,
-			      uint32_t flags, uint32_t cache_bytes,
-			      void **ret_handle, struct fault *fault)
+/* An environment of its own with "/" as its home: without one the library would
+ * obey a DB_CONFIG file in whatever directory the program runs. */
+static int db_env_open(struct db_handle *handle, uint32_t cache_bytes)
+{
+	int error = db_env_create(&handle->env, 0);
+
+	if (error != 0) {
+		handle->env = NULL;
+		return error;
+	}
+	handle->env->set_errcall(handle->env, db_say_nothing);
+	error = handle->env->set_cachesize(handle->env, 0, cache_bytes, 1);
+	if (error != 0)
+		return error;
+	return handle->env->open(handle->env, "/",
+				 DB_CREATE | DB_INIT_MPOOL | DB_PRIVATE, 0600);
+}
+
+/* The library looks for relative names below the home. */
+static char *absolute_path(TALLOC_CTX *mem, const char *path)
+{
+	char cwd[PATH_MAX];
+
+	if (path[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
+		return mem_strdup(mem, path);
+	return mem_printf(mem, "%s/%s", cwd, path);
+}
+
+struct db_how {
+	DBTYPE type;
+	uint32_t flags, cache_bytes;
+};
+
+static enum rc db_handle_open(TALLOC_CTX *mem, const char *path,
+			      struct db_how how, void **ret_handle,
+			      struct fault *fault)
 {
 	struct db_handle *handle = mem_new(mem, struct db_handle);
 	int error;
 
 	handle->path = mem_strdup(handle, path);
 	talloc_set_destructor(handle, db_handle_close);
-	error = db_create(&handle->db, NULL, 0);
-	if (error == 0) {
-		handle->db->set_errcall(handle->db, db_say_nothing);
-		error = handle->db->set_cachesize(handle->db, 0, cache_bytes,
-						  1);
-	}
+	error = db_env_open(handle, how.cache_bytes);
 	if (error == 0)
-		error = handle->db->open(handle->db, NULL, path, NULL, type,
-					 flags, 0644);
+		error = db_create(&handle->db, handle->env, 0);
+	if (error == 0)
+		error = handle->db->open(handle->db, NULL,
+					 absolute_path(handle, path), NULL,
+					 how.type, how.flags, 0644);
 	if (error == 0) {
 		*ret_handle = handle;
 		return RC_OK;
@@ -61,10 +97,12 @@ static enum rc db_handle_open(TALLOC_CTX *mem, const char *path, DBTYPE type,
 static enum rc db_open(TALLOC_CTX *mem, const struct map *map, const char *path,
 		       int fd, void **ret_handle, struct fault *fault)
 {
-	return db_handle_open(
-		mem, path, DB_UNKNOWN, DB_RDONLY,
-		(uint32_t)map->conf->v.berkeley_db_read_buffer_size, ret_handle,
-		fault);
+	struct db_how how = {
+		DB_UNKNOWN, DB_RDONLY,
+		(uint32_t)map->conf->v.berkeley_db_read_buffer_size
+	};
+
+	return db_handle_open(mem, path, how, ret_handle, fault);
 }
 
 static DBT dbt_of(struct span text)
@@ -122,13 +160,18 @@ static enum rc db_open_write(TALLOC_CTX *mem, const struct map *map,
 			     const char *path, bool edit, void **ret_handle,
 			     struct fault *fault)
 {
-	DBTYPE type = map->driver == &map_driver_hash ? DB_HASH : DB_BTREE;
+	struct db_how how = {
+		.cache_bytes =
+			(uint32_t)map->conf->v.berkeley_db_create_buffer_size,
+	};
 
-	return db_handle_open(
-		mem, path, edit ? DB_UNKNOWN : type,
-		edit ? 0 : DB_CREATE | DB_TRUNCATE,
-		(uint32_t)map->conf->v.berkeley_db_create_buffer_size,
-		ret_handle, fault);
+	how.type = map->driver == &map_driver_hash ? DB_HASH : DB_BTREE;
+	how.flags = DB_CREATE;
+	if (edit) {
+		how.type = DB_UNKNOWN;
+		how.flags = 0;
+	}
+	return db_handle_open(mem, path, how, ret_handle, fault);
 }
 
 static enum rc db_put(void *arg, struct span key, struct span value,

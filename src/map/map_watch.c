@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,20 +73,20 @@ bool file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b)
 	       time_eq(a->modified, b->modified);
 }
 
-/* Locks of the open file, not of the process: threads and other descriptors of
- * the same file do not take them away. */
+/* flock, as the reference's programs do here; such a lock belongs to the open
+ * file, not to the process, so threads do not take it from each other. */
 enum rc map_file_lock(int fd, enum map_file_lock how, const char *path,
-		  struct fault *fault)
+		      struct fault *fault)
 {
-	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 	uint64_t give_up_ms = clock_mono_ms() + FILE_LOCK_WAIT_MS;
+	int operation = LOCK_UN;
 
 	if (how == FILE_LOCK_SHARED)
-		lock.l_type = F_RDLCK;
+		operation = LOCK_SH;
 	else if (how == FILE_LOCK_EXCLUSIVE)
-		lock.l_type = F_WRLCK;
-	while (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
-		if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+		operation = LOCK_EX;
+	while (flock(fd, operation | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
 			return fault_set(fault, RC_TEMP, "4.3.0",
 					 "lock %s: %m", path);
 		if (clock_mono_ms() >= give_up_ms)
