@@ -74,20 +74,31 @@ static uint32_t head_crc(const struct segment_head *head)
 					sizeof(*head) - from });
 }
 
+static bool head_is_good(const struct segment_head *head)
+{
+	return memcmp(head->magic, SEGMENT_MAGIC, sizeof(head->magic)) == 0 &&
+	       head->version == SEGMENT_VERSION && head->crc == head_crc(head) &&
+	       head->size_bytes <= UINT32_MAX;
+}
+
 enum rc segment_head_read(int fd, const char *writer, uint32_t number,
 			  struct segment_head *ret_head, struct fault *fault)
 {
+	char block[SEGMENT_HEAD_BYTES] = { 0 };
 	struct segment_head head;
-	ssize_t got = pread(fd, &head, sizeof(head), 0);
 
-	if (got < 0)
+	if (pread(fd, block, sizeof(block), 0) < 0)
 		return fault_set(fault, RC_TEMP, "4.3.0",
 				 "read segment %s.%" PRIu32 ": %m", writer,
 				 number);
-	if ((size_t)got < sizeof(head) ||
-	    memcmp(head.magic, SEGMENT_MAGIC, sizeof(head.magic)) != 0 ||
-	    head.version != SEGMENT_VERSION || head.crc != head_crc(&head) ||
-	    head.number != number || head.size_bytes > UINT32_MAX ||
+	memcpy(&head, block, sizeof(head));
+	if (!head_is_good(&head))
+		memcpy(&head, block + SEGMENT_HEAD_COPY_AT, sizeof(head));
+	if (!head_is_good(&head))
+		return fault_set(fault, RC_PERM, "4.3.0",
+				 "journal/%s.%" PRIu32 " has a damaged head",
+				 writer, number);
+	if (head.number != number ||
 	    strncmp(head.writer, writer, sizeof(head.writer)) != 0)
 		return fault_set(fault, RC_NONE, "4.3.0",
 				 "segment %s.%" PRIu32 " was never begun",
@@ -172,6 +183,7 @@ static enum rc head_write(int fd, const struct queue_io *io,
 	char block[SEGMENT_HEAD_BYTES] = { 0 };
 
 	memcpy(block, head, sizeof(*head));
+	memcpy(block + SEGMENT_HEAD_COPY_AT, head, sizeof(*head));
 	if (!write_all(fd, block, sizeof(block), 0))
 		return fault_set(fault, RC_TEMP, "4.3.0",
 				 "write the head of a journal segment: %m");

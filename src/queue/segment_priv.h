@@ -21,6 +21,7 @@
 enum {
 	SEGMENT_BYTES = 16 * 1024 * 1024,
 	SEGMENT_HEAD_BYTES = 4096,
+	SEGMENT_HEAD_COPY_AT = 2048, /* a bit must not cost a segment */
 	SEGMENT_NAME_MAX_BYTES = WRITER_NAME_MAX_BYTES + 16,
 	SEGMENT_FREE_MAX = 8, /* more of them are removed */
 	JOURNAL_FILE_MODE = 0600,
@@ -63,7 +64,7 @@ void segment_name(const char *writer, uint32_t number,
 bool segment_name_parse(const char *name, char ret_writer[WRITER_NAME_MAX_BYTES],
 			uint32_t *ret_number);
 bool segment_writer_is_valid(const char *writer);
-/* RC_NONE: never begun, or not what the name says. */
+/* RC_NONE: not what the name says, so it holds nothing; RC_PERM: damaged. */
 MUST_CHECK enum rc segment_head_read(int fd, const char *writer,
 				     uint32_t number,
 				     struct segment_head *ret_head,

@@ -104,31 +104,48 @@ static struct store_segment *segment_add(struct store *store, int fd,
 	return segment;
 }
 
-struct store_segment *store_segment_get(struct store *store, const char *writer,
-					uint32_t number, uint64_t generation)
+enum rc store_segment_open(struct store *store, const char *writer,
+			   uint32_t number, uint64_t generation,
+			   struct store_segment **ret_segment,
+			   struct fault *fault)
 {
-	struct store_segment *segment = store_segment_find(store, generation);
+	struct store_segment *segment;
 	char name[SEGMENT_NAME_MAX_BYTES];
 	struct segment_head head;
+	enum rc rc;
 	int fd;
 
-	if (segment != NULL || !segment_writer_is_valid(writer))
-		return segment;
 	segment_name(writer, number, name);
 	fd = openat(store->dirs->journal, name,
 		    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return NULL;
-	if (segment_head_read(fd, writer, number, &head, NULL) != RC_OK ||
-	    (generation != 0 && head.generation != generation)) {
+		return fault_set(fault, errno == ENOENT ? RC_NONE : RC_TEMP,
+				 "4.3.0", "open journal/%s: %m", name);
+	rc = segment_head_read(fd, writer, number, &head, fault);
+	if (rc == RC_OK && generation != 0 && head.generation != generation)
+		rc = fault_set(fault, RC_NONE, "4.3.0",
+			       "journal/%s has a new life", name);
+	segment = rc == RC_OK ? store_segment_find(store, head.generation) :
+				NULL;
+	if (rc == RC_OK && segment == NULL)
+		segment = segment_add(store, fd, &head);
+	else
 		close(fd);
-		return NULL;
-	}
-	segment = store_segment_find(store, head.generation);
-	if (segment == NULL)
-		return segment_add(store, fd, &head);
-	close(fd);
-	return segment;
+	if (rc == RC_OK)
+		*ret_segment = segment;
+	return rc;
+}
+
+struct store_segment *store_segment_get(struct store *store, const char *writer,
+					uint32_t number, uint64_t generation)
+{
+	struct store_segment *segment = store_segment_find(store, generation);
+
+	if (segment != NULL || !segment_writer_is_valid(writer) ||
+	    store_segment_open(store, writer, number, generation, &segment,
+			       NULL) == RC_OK)
+		return segment;
+	return NULL;
 }
 
 void store_segment_forget(struct store *store, struct store_segment *segment)

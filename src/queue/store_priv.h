@@ -105,7 +105,12 @@ struct store {
 /* store.c */
 struct store_segment *store_segment_find(struct store *store,
 					 uint64_t generation);
-/* Opens it when it is there and of this generation (0: any). NULL otherwise. */
+/* Opens it when it is there and of this generation (0: any). */
+MUST_CHECK enum rc store_segment_open(struct store *store, const char *writer,
+				      uint32_t number, uint64_t generation,
+				      struct store_segment **ret_segment,
+				      struct fault *fault);
+/* The same; NULL when it cannot be had. */
 struct store_segment *store_segment_get(struct store *store, const char *writer,
 					uint32_t number, uint64_t generation);
 void store_segment_forget(struct store *store, struct store_segment *segment);

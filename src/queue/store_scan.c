@@ -27,16 +27,37 @@ bool store_segment_seal(struct store_segment *segment)
 	return segment->sealed;
 }
 
-/* A file under journal/ that its writer never began to use. */
-static void unbegun_remove(struct store *store, const char *name)
+/* Its writer is gone: removed when it was never begun, kept when damaged. */
+static void unusable_put_aside(struct store *store, const char *name,
+			       bool is_damaged)
 {
 	int fd = openat(store->dirs->journal, name, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return;
-	if (store->mode == STORE_OWNER && flock(fd, LOCK_EX | LOCK_NB) == 0)
-		(void)unlinkat(store->dirs->journal, name, 0);
+	if (store->mode == STORE_OWNER && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		if (!is_damaged)
+			(void)unlinkat(store->dirs->journal, name, 0);
+		else if (renameat(store->dirs->journal, name,
+				  store->dirs->corrupt, name) == 0)
+			log_warning("journal/%s: moved to corrupt/%s", name,
+				    name);
+	}
 	close(fd);
+}
+
+static void segment_load(struct store *store, const char *name,
+			 const char *writer, uint32_t number)
+{
+	struct store_segment *segment;
+	struct fault fault;
+	enum rc rc = store_segment_open(store, writer, number, 0, &segment,
+					&fault);
+
+	if (rc == RC_TEMP || rc == RC_PERM)
+		log_warning("%s", fault.text);
+	if (rc == RC_PERM || rc == RC_NONE)
+		unusable_put_aside(store, name, rc == RC_PERM);
 }
 
 enum rc store_segments_load(struct store *store, const char *writer,
@@ -59,8 +80,7 @@ enum rc store_segments_load(struct store *store, const char *writer,
 		if (!segment_name_parse(entry->d_name, owner, &number) ||
 		    (writer != NULL && strcmp(owner, writer) != 0))
 			continue;
-		if (store_segment_get(store, owner, number, 0) == NULL)
-			unbegun_remove(store, entry->d_name);
+		segment_load(store, entry->d_name, owner, number);
 	}
 	closedir(stream);
 	return RC_OK;

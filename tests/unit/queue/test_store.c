@@ -376,6 +376,28 @@ static void a_record_cut_off_anywhere_is_never_delivered(void **state)
 	close(fd);
 }
 
+static void a_damaged_head_costs_nothing_two_cost_no_bytes(void **state)
+{
+	struct world *world = *state;
+	char *path;
+
+	world_intake(world, "smtpd");
+	world_commit_ok(world, SMALL);
+	world_intake_close(world);
+	path = world_segment(world, "smtpd");
+	world_file_flip(path, 20);
+	world_scan(world);
+	assert_int_equal(world->found, 1);
+	world_store_close(world);
+	world_file_flip(path, SEGMENT_HEAD_COPY_AT + 20);
+	world_scan(world);
+	assert_int_equal(world->found, 0);
+	assert_int_equal(access(mem_printf(world, "%s/corrupt/smtpd.1",
+					   world->dir),
+				F_OK),
+			 0);
+}
+
 static void a_damaged_file_is_moved_aside(void **state)
 {
 	struct world *world = *state;
@@ -427,6 +449,7 @@ int main(void)
 		WORLD_TEST(a_note_is_taken_once_and_a_scan_finds_the_rest),
 		WORLD_TEST(a_flipped_bit_costs_one_message_and_is_kept_aside),
 		WORLD_TEST(a_record_cut_off_anywhere_is_never_delivered),
+		WORLD_TEST(a_damaged_head_costs_nothing_two_cost_no_bytes),
 		WORLD_TEST(a_damaged_file_is_moved_aside),
 		WORLD_TEST(two_owners_are_one_too_many),
 	};
