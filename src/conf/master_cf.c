@@ -230,10 +230,13 @@ static const char *find_o(const char *word)
 	return *word == 'o' ? word + 1 : NULL;
 }
 
-/* A word as it must stand in the file to be read as this text. */
+/* A word as it must stand in the file to be read as this text; source is what
+ * stood there. A word without braces may hold single ones and stays. */
 static const char *brace_word(const struct master_entry *entry,
-			      const char *text)
+			      const char *source, const char *text)
 {
+	if (*source != '{')
+		return text;
 	if (*text == '\0' || *text == '{' || strpbrk(text, " \t\r\n") != NULL)
 		return mem_printf(entry, "{%s}", text);
 	return text;
@@ -251,7 +254,7 @@ static enum rc parse_arguments(const struct line *line)
 
 	memcpy(words, line->words, FIELD_COUNT * sizeof(*words));
 	for (size_t i = FIELD_COUNT; i < line->count; i++) {
-		const char *word = line->words[i], *value = NULL;
+		const char *word = line->words[i], *value = NULL, *source;
 
 		if (strip_braces(line, word, &word) != RC_OK)
 			return RC_CONF;
@@ -260,7 +263,7 @@ static enum rc parse_arguments(const struct line *line)
 			value = find_o(word);
 		if (value == NULL) {
 			argv[entry->argc++] = word;
-			words[used++] = brace_word(entry, word);
+			words[used++] = brace_word(entry, line->words[i], word);
 			continue;
 		}
 		if (value - word > 2) { /* the "-v" of "-vo" */
@@ -275,12 +278,14 @@ static enum rc parse_arguments(const struct line *line)
 					 "name=value expected");
 		if (*value == '\0')
 			value = line->words[++i];
+		source = *line->words[i] == '{' ? line->words[i] : value;
 		if (take_override(line, value,
 				  &overrides[entry->override_count]) != RC_OK)
 			return RC_CONF;
 		words[used++] = "-o";
 		words[used++] =
-		    brace_word(entry, overrides[entry->override_count++]);
+		    brace_word(entry, source,
+			       overrides[entry->override_count++]);
 	}
 	entry->words = words;
 	entry->word_count = used;
