@@ -27,7 +27,7 @@ static const char main_cf[] =
 	"header_checks = pcre:{{/^X-A/ IGNORE},{/^X-B/ REPLACE X-C: d}}\n"
 	"body_checks = pcre:{{/^evil/ IGNORE},{/^p/ PREPEND q}}\n";
 
-struct place {
+struct opened {
 	struct cleanup_service *service;
 };
 
@@ -94,19 +94,19 @@ static void lines_feed(struct cleanup *c, struct span content, size_t step)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct place place; /* opened once */
+	static struct opened once; /* opened once */
 	struct cleanup_origin origin = { .received = "Received: x\r\n" };
 	struct fault fault;
 	struct cleanup *c;
 	struct span content;
 
-	if (place.service == NULL)
-		place.service = service_make();
+	if (once.service == NULL)
+		once.service = service_make();
 	if (size < 2)
 		return 0;
 	origin.flags = data[0];
 	content = (struct span){ (const char *)data + 2, size - 2 };
-	if (cleanup_begin(NULL, place.service, &origin, &c, &fault) != RC_OK)
+	if (cleanup_begin(NULL, once.service, &origin, &c, &fault) != RC_OK)
 		return 0;
 	if (cleanup_sender(c, span_take(content, 20), &fault) == RC_OK &&
 	    cleanup_recipient(c, span_take(span_skip(content, 5), 20),
