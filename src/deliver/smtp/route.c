@@ -221,9 +221,6 @@ static enum rc domain_add(TALLOC_CTX *mem,
 		return exchangers_add(mem, config, hop, answer, route, fault);
 	if (rc == RC_TEMP && !config->settings->conf->v.ignore_mx_lookup_error)
 		return rc;
-	if (rc == RC_NONE && answer != NULL && answer->outcome == DNS_NO_NAME)
-		return fault_set(fault, RC_PERM, "5.4.4", "%s",
-				 mem_strdup(mem, fault->text));
 	rc = host_add(mem, config, hop->host, 0, route, fault);
 	if (rc == RC_NONE) {
 		fault->rc = RC_PERM;
