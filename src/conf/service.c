@@ -97,6 +97,22 @@ static bool args_take_flag(struct service *service, struct service_args *args,
 	}
 }
 
+/* A command for pipe ("argv=...") has options of its own: it goes on up to what
+ * the master put behind the line, "-o x=y ... -n NAME -t TYPE -s COUNT". */
+static int command_end(int argc, char **argv, int from)
+{
+	int end = argc;
+
+	for (int i = from; i + 4 < argc; i++)
+		if (strcmp(argv[i], "-n") == 0 &&
+		    strcmp(argv[i + 2], "-t") == 0 &&
+		    strcmp(argv[i + 4], "-s") == 0)
+			end = i;
+	while (end - 2 > from && strcmp(argv[end - 2], "-o") == 0)
+		end -= 2;
+	return end;
+}
+
 /* Options cluster as getopt's do ("-vo name=value"); what is not an option of
  * every service ("flags=DRhu") is the program's own. */
 static void args_parse(struct service *service, struct service_args *args,
@@ -105,6 +121,14 @@ static void args_parse(struct service *service, struct service_args *args,
 	for (int i = 1; i < argc; i++) {
 		const char *arg = argv[i];
 
+		if (strncmp(arg, "argv=", 5) == 0) {
+			const int end = command_end(argc, argv, i + 1);
+
+			while (i < end)
+				args->rest[args->rest_count++] = argv[i++];
+			i--;
+			continue;
+		}
 		if (arg[0] != '-' || arg[1] == '\0') {
 			args->rest[args->rest_count++] = arg;
 			continue;
