@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "deliver/local/macro.h"
+#include "deliver/macro.h"
 
 enum { EXPANDED_MAX_BYTES = 16 * 1024, DEPTH_MAX = 10 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/local/local.h"
-#include "deliver/local/macro.h"
+#include "deliver/macro.h"
 #include "deliver/local/token.h"
 #include "sys/log.h"
 

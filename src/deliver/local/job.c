@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/local/local.h"
+#include "deliver/loop.h"
 #include "mail/address.h"
 #include "sys/log.h"
 
@@ -74,33 +75,13 @@ static bool prepends_delivered(const struct job *job, const char *kind)
 	return false;
 }
 
-const char *job_prepend(struct job *job, const struct target *target,
-			const char *kind)
-{
-	const char *original = job->to->original;
-	struct buf out;
-
-	buf_init(&out, job->mem, 16 * 1024);
-	buf_addf(&out, "Return-Path: <%s>\n",
-		 *target->sender != '\0' ?
-			 address_quote(job->mem, span_from(target->sender)) :
-			 "");
-	if (original != NULL && *original != '\0')
-		buf_addf(&out, "X-Original-To: %s\n",
-			 address_quote(job->mem, span_from(original)));
-	if (prepends_delivered(job, kind))
-		buf_addf(&out, "Delivered-To: %s\n",
-			 address_quote(job->mem, span_from(job->to->address)));
-	/* A line end in an address would begin a header of its own. */
-	for (size_t i = 0; i + 1 < out.len; i++)
-		if (out.data[i] == '\r')
-			out.data[i] = '?';
-	return buf_text(&out);
-}
-
 struct mail_text job_text(struct job *job, const struct target *target,
 			  int flags, const char *kind)
 {
+	const int lines = LINE_RETURN_PATH | LINE_ORIGINAL_TO |
+			  (prepends_delivered(job, kind) ? LINE_DELIVERED_TO :
+							   0);
+
 	return (struct mail_text){
 		.image = job->d->image,
 		.flags = flags,
@@ -108,7 +89,7 @@ struct mail_text job_text(struct job *job, const struct target *target,
 				  address_quote(job->mem,
 						span_from(target->sender)) :
 				  "",
-		.prepend = job_prepend(job, target, kind),
+		.prepend = loop_lines(job->mem, target->sender, job->to, lines),
 		.arrival_us = job->d->request->env->arrival_us,
 	};
 }

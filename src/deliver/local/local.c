@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/local/local.h"
 
-#include "mail/address.h"
-#include "mail/header.h"
+#include "deliver/loop.h"
 #include "sys/log.h"
 
 static enum rc tables_open(struct local *local, struct fault *fault)
@@ -66,25 +65,6 @@ enum rc local_open(TALLOC_CTX *mem, struct service *service,
 	return RC_OK;
 }
 
-/* Has this address had the message before? */
-static bool was_delivered(struct job *job, struct span header)
-{
-	struct header field;
-
-	while (header_next(&header, &field)) {
-		char *value;
-
-		if (!span_is_nocase(field.name, "Delivered-To"))
-			continue;
-		value = header_unfold(job->mem, field.value);
-		if (span_is_nocase(span_from(address_unquote(
-					   job->mem, span_trim(span_from(value)))),
-				   job->to->address))
-			return true;
-	}
-	return false;
-}
-
 static void recipient_deliver(struct local *local, struct delivery *d,
 			      size_t index)
 {
@@ -95,15 +75,10 @@ static void recipient_deliver(struct local *local, struct delivery *d,
 			   .to = &d->request->recipients[index] };
 	struct target top = { .address = job.to->address,
 			      .sender = d->image->env->sender };
-	struct span header;
 	struct fault fault;
 
 	target_split(&job, &top);
-	if (image_header(d, d->image, &header, &fault) != RC_OK) {
-		job_fault(&job, &top, &fault);
-	} else if (was_delivered(&job, header)) {
-		fault_set(&fault, RC_PERM, "5.4.6",
-			  "mail forwarding loop for %s", job.to->address);
+	if (loop_check(d, index, &fault) != RC_OK) {
 		job_fault(&job, &top, &fault);
 	} else {
 		target_deliver(&job, &top);

@@ -103,9 +103,7 @@ void job_fault(struct job *job, const struct target *target,
 	       const struct fault *fault);
 /* true: this key was there before. */
 bool job_seen(struct job *job, const char *kind, const char *key);
-/* "Return-Path: ... X-Original-To: ... Delivered-To: ..." */
-const char *job_prepend(struct job *job, const struct target *target,
-			const char *kind);
+/* kind: "command" or "file", as in prepend_delivered_header; NULL a mailbox. */
 struct mail_text job_text(struct job *job, const struct target *target,
 			  int flags, const char *kind);
 

@@ -6,7 +6,7 @@
 
 #include "deliver/command.h"
 #include "deliver/local/local.h"
-#include "deliver/local/macro.h"
+#include "deliver/macro.h"
 #include "deliver/user_work.h"
 #include "sys/files.h"
 #include "sys/log.h"

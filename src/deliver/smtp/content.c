@@ -10,6 +10,11 @@ enum {
 	LIMIT_LEAST = 16,
 };
 
+bool smtp_content_is_small(const struct smtp_content *c)
+{
+	return c->image->header_length + c->image->body_length <= CHUNK_BYTES;
+}
+
 static bool content_is_clean(const struct smtp_content *c)
 {
 	const struct envelope *env = c->image->env;

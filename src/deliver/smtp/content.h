@@ -22,6 +22,8 @@ struct smtp_content {
 	const struct span *header; /* in place of the image's, or NULL */
 };
 
+/* It fits into one write, which no server that works keeps waiting. */
+bool smtp_content_is_small(const struct smtp_content *content);
 /* The whole content, and the line with the dot; flushed. *ret_image_bad: the
  * failure is ours, not the stream's. */
 MUST_CHECK enum rc smtp_content_send(const struct smtp_content *content,

@@ -356,7 +356,12 @@ static bool content_send(struct transaction *t)
 	bool image_bad;
 
 	t->s->doing = "sending message body";
-	net_stream_set_timeout(t->s->stream, set->data_xfer_timeout * 1000);
+	/* Each other time-out is a system call or two. */
+	net_stream_set_timeout(t->s->stream,
+			       (smtp_content_is_small(&content) ?
+					set->data_done_timeout :
+					set->data_xfer_timeout) *
+				       1000);
 	if (smtp_content_send(&content, t->s->stream, &image_bad, &fault) ==
 	    RC_OK)
 		return true;

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "deliver/local/local.h"
-#include "deliver/local/macro.h"
+#include "deliver/macro.h"
 #include "deliver/local/token.h"
 #include "world.h"
 
