@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables without a file: static, fail, internal, environ, inline, unix. */
+/* Tables without a file: static, fail, internal, environ, inline. */
 #include "map/map_priv.h"
-
-#include <grp.h>
-#include <pwd.h>
-#include <errno.h>
-#include <unistd.h>
 
 #include "map/mem_table.h"
 
@@ -163,94 +158,4 @@ const struct map_driver map_driver_inline = {
 	.open = inline_open,
 	.lookup = inline_lookup,
 	.each = inline_each,
-};
-
-enum { ACCOUNT_FIRST_BYTES = 4096, ACCOUNT_MAX_BYTES = 1024 * 1024 };
-
-static enum rc account_fault(int error, struct fault *fault)
-{
-	errno = error;
-	return fault_set(fault, RC_TEMP, "4.3.0", "account lookup: %m");
-}
-
-static enum rc passwd_find(TALLOC_CTX *mem, const char *name,
-			   struct span *ret_value, struct fault *fault)
-{
-	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
-	struct passwd pw, *found;
-	char *room = NULL;
-	int error = ERANGE;
-
-	for (size_t size = ACCOUNT_FIRST_BYTES;
-	     error == ERANGE && size <= ACCOUNT_MAX_BYTES; size *= 16) {
-		room = mem_resize(tmp, room, char, size);
-		error = getpwnam_r(name, &pw, room, size, &found);
-	}
-	if (error != 0)
-		return account_fault(error, fault);
-	if (found == NULL)
-		return RC_NONE;
-	*ret_value = span_from(mem_printf(
-		mem, "%s:%s:%ld:%ld:%s:%s:%s", pw.pw_name, pw.pw_passwd,
-		(long)pw.pw_uid, (long)pw.pw_gid, pw.pw_gecos, pw.pw_dir,
-		pw.pw_shell));
-	return RC_OK;
-}
-
-static enum rc group_find(TALLOC_CTX *mem, const char *name,
-			  struct span *ret_value, struct fault *fault)
-{
-	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
-	struct group gr, *found;
-	struct buf out;
-	char *room = NULL;
-	int error = ERANGE;
-
-	for (size_t size = ACCOUNT_FIRST_BYTES;
-	     error == ERANGE && size <= ACCOUNT_MAX_BYTES; size *= 16) {
-		room = mem_resize(tmp, room, char, size);
-		error = getgrnam_r(name, &gr, room, size, &found);
-	}
-	if (error != 0)
-		return account_fault(error, fault);
-	if (found == NULL)
-		return RC_NONE;
-	buf_init(&out, mem, ACCOUNT_MAX_BYTES);
-	buf_addf(&out, "%s:%s:%ld:", gr.gr_name, gr.gr_passwd,
-		 (long)gr.gr_gid);
-	for (char **member = gr.gr_mem; *member != NULL; member++)
-		buf_addf(&out, "%s%s", member == gr.gr_mem ? "" : ",", *member);
-	*ret_value = buf_span(&out);
-	return RC_OK;
-}
-
-static enum rc unix_open(struct map *map, struct fault *fault)
-{
-	if (strcmp(map->name, "passwd.byname") == 0 ||
-	    strcmp(map->name, "group.byname") == 0)
-		return RC_OK;
-	return fault_set(fault, RC_CONF, "4.3.5",
-			 "unknown %s: there are unix:passwd.byname and "
-			 "unix:group.byname", map->full_name);
-}
-
-static enum rc unix_lookup(struct map *map, TALLOC_CTX *mem, struct span key,
-			   struct span *ret_value, struct fault *fault)
-{
-	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
-	char *name;
-
-	if (key.len == 0 || span_find(key, '\0') >= 0)
-		return RC_NONE;
-	name = mem_span_dup(tmp, key);
-	if (strcmp(map->name, "passwd.byname") == 0)
-		return passwd_find(mem, name, ret_value, fault);
-	return group_find(mem, name, ret_value, fault);
-}
-
-const struct map_driver map_driver_unix = {
-	.type = "unix",
-	.can = MAP_SHARED_BY_THREADS | MAP_NEEDS_NAME,
-	.open = unix_open,
-	.lookup = unix_lookup,
 };
