@@ -81,6 +81,7 @@ enum rc cleanup_finish(struct cleanup *c, bool *ret_discarded,
 static struct smtpd_server *server_new(void)
 {
 	static const char *const settings[] = {
+		"compatibility_level=3.6",
 		"myhostname=mx.example.test",
 		"mydestination=example.test",
 		"mynetworks=192.0.2.0/24",
