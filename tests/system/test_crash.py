@@ -55,6 +55,7 @@ def test_killed_process_loses_nothing(postern, dns, remote, program):
     mx = postern("""
         mydestination = mx.test
         local_recipient_maps =
+        mailbox_size_limit = 0
         minimal_backoff_time = 1s
         transport_retry_time = 1s
         queue_run_delay = 1s
