@@ -37,6 +37,8 @@ static bool sender_wants(const struct attempt *attempt, size_t at,
 	return (notify & bit) != 0 && (notify & DSN_NOTIFY_NEVER) == 0;
 }
 
+/* Whether the sender asked for it is for bounce to say: the postmaster's copy
+ * does not depend on that. */
 static bool failure_is_due(const struct attempt *attempt, size_t at)
 {
 	return attempt->parts[at].state == PART_FAILED;
@@ -115,21 +117,6 @@ static void notice_collect(struct attempt *attempt, enum notice_kind kind,
 		notice_add(attempt, kind, recipients, count);
 }
 
-/* Failures that nobody wants to hear of are over without a notice. */
-static void failures_settle_silently(struct attempt *attempt)
-{
-	for (size_t i = 0; i < attempt->env->recipient_count; i++) {
-		struct part *part = &attempt->parts[i];
-
-		if (part->state != PART_FAILED ||
-		    sender_wants(attempt, i, DSN_NOTIFY_FAILURE, true))
-			continue;
-		part->state = PART_SETTLED;
-		part->status->action = DELIVERY_SENT;
-		part->is_unsaved = true;
-	}
-}
-
 static bool warning_is_due(const struct attempt *attempt)
 {
 	int after_s = attempt->qmgr->conf->conf->v.delay_warning_time;
@@ -138,12 +125,11 @@ static bool warning_is_due(const struct attempt *attempt)
 	       !attempt->delay_noted && attempt->env->sender[0] != '\0' &&
 	       !attempt->message->want_hold &&
 	       attempt->qmgr->now_us >=
-		       attempt->env->arrival_us + (uint64_t)after_s * 1000000;
+		       attempt->env->arrival_us + (uint64_t)(after_s - 1) * 1000000;
 }
 
 bool notice_begin(struct attempt *attempt)
 {
-	failures_settle_silently(attempt);
 	if (!attempt->notice_failed)
 		notice_collect(attempt, NOTICE_FAILURE, failure_is_due);
 	if (attempt->env->sender[0] != '\0')

@@ -279,8 +279,11 @@ static enum rc verp_to_sender(TALLOC_CTX *mem, const struct bounce *bounce,
 			      const struct bounce_report *report,
 			      struct notice *notice, struct fault *fault)
 {
-	for (size_t i = 0; i < report->count; i++) {
-		notice->statuses = &report->statuses[i];
+	const struct delivery_status *statuses = notice->statuses;
+	size_t count = notice->count;
+
+	for (size_t i = 0; i < count; i++) {
+		notice->statuses = &statuses[i];
 		notice->count = 1;
 		notice->to = verp_address(mem, report->image->env,
 					  notice->statuses);
@@ -300,6 +303,47 @@ static const char *threaded_id(TALLOC_CTX *mem, const struct bounce *bounce,
 	    image_header(mem, image, &header, &fault) != RC_OK)
 		return NULL;
 	return notice_message_id(mem, header);
+}
+
+/* NOTIFY: failures that the sender did not ask to hear of are left out. */
+static void keep_wanted(TALLOC_CTX *mem, struct notice *notice)
+{
+	struct delivery_status *kept =
+		mem_array(mem, struct delivery_status, notice->count);
+	size_t count = 0;
+
+	for (size_t i = 0; i < notice->count; i++) {
+		uint8_t notify =
+			notice->env->recipients[notice->statuses[i].recipient]
+				.notify;
+
+		if (notify == DSN_NOTIFY_DEFAULT ||
+		    (notify & DSN_NOTIFY_FAILURE) != 0)
+			kept[count++] = notice->statuses[i];
+	}
+	notice->statuses = kept;
+	notice->count = count;
+}
+
+static enum rc tell_sender(TALLOC_CTX *mem, const struct bounce *bounce,
+			   const struct bounce_report *report,
+			   struct fault *fault)
+{
+	const struct envelope *env = report->image->env;
+	struct notice notice;
+
+	notice_init(&notice, bounce, report);
+	notice.to = env->sender;
+	notice.message_id = threaded_id(mem, bounce, report->image);
+	if (report->kind == NOTICE_FAILURE)
+		keep_wanted(mem, &notice);
+	if (notice.count == 0)
+		return RC_OK;
+	if (env->verp != NULL && strlen(env->verp) == 2 &&
+	    !bounce->conf->v.disable_verp_bounces &&
+	    report->kind == NOTICE_FAILURE)
+		return verp_to_sender(mem, bounce, report, &notice, fault);
+	return to_sender(mem, bounce, report, &notice, fault);
 }
 
 /* Mail without a sender, and our own notices to the postmaster. */
@@ -328,21 +372,13 @@ enum rc bounce_report(struct bounce *bounce, const struct bounce_report *report,
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	const struct conf_values *v = &bounce->conf->v;
 	const struct envelope *env = report->image->env;
-	struct notice notice;
-	bool verp;
 	enum rc rc;
 
 	if (env->sender[0] == '\0' || is_double_bounce(bounce, env->sender))
 		return report_undeliverable_notice(tmp, bounce, report, fault);
-	notice_init(&notice, bounce, report);
-	notice.to = env->sender;
-	notice.message_id = threaded_id(tmp, bounce, report->image);
-	verp = env->verp != NULL && strlen(env->verp) == 2 &&
-	       !v->disable_verp_bounces && report->kind == NOTICE_FAILURE;
-	rc = verp ? verp_to_sender(tmp, bounce, report, &notice, fault) :
-		    to_sender(tmp, bounce, report, &notice, fault);
-	if (rc != RC_OK)
-		return rc;
+	if (tell_sender(tmp, bounce, report, fault) != RC_OK)
+		return fault->rc;
+	rc = RC_OK;
 	if (report->kind == NOTICE_FAILURE && bounce->copy_bounces)
 		rc = to_postmaster(tmp, bounce, report,
 				   v->bounce_notice_recipient, true, fault);

@@ -158,7 +158,9 @@ static void put_from(struct writer *w)
 static void put_headers(struct writer *w)
 {
 	const struct notice *notice = w->notice;
+	char date[DATE_MAX_BYTES];
 
+	putf(w, "Date: %s", date_rfc5322(date, notice->now));
 	put_from(w);
 	putf(w, "Subject: %s",
 	     notice->to_postmaster ? notice->template->postmaster_subject :

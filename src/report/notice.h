@@ -30,8 +30,8 @@ struct notice {
 
 typedef bool notice_put_fn(void *arg, struct span line);
 
-/* The header block (without Received, Date, Message-Id), the empty line, and
- * all up to the message itself. */
+/* The header block (without Received and Message-Id), the empty line, and all
+ * up to the message itself. */
 void notice_write_front(const struct notice *notice, notice_put_fn *put,
 			void *arg);
 void notice_write_back(const struct notice *notice, notice_put_fn *put,

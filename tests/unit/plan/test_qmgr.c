@@ -507,8 +507,8 @@ static void notify_says_who_is_told_what(void **state)
 		int want; /* notice kind, -1: none */
 	} cases[] = {
 		{ "default, failed", 0, &never, NOTICE_FAILURE },
-		{ "never, failed", DSN_NOTIFY_NEVER, &never, -1 },
-		{ "success, failed", DSN_NOTIFY_SUCCESS, &never, -1 },
+		{ "never, failed: bounce decides", DSN_NOTIFY_NEVER, &never,
+		  NOTICE_FAILURE },
 		{ "failure, failed", DSN_NOTIFY_FAILURE, &never,
 		  NOTICE_FAILURE },
 		{ "default, sent", 0,
