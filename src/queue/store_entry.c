@@ -93,3 +93,35 @@ struct store_entry *store_entry_make(TALLOC_CTX *mem, struct envelope *env,
 	keep_statuses(&collect);
 	return entry;
 }
+
+static void log_put_done(struct buf *out, uint64_t generation,
+			 const struct store_entry *entry)
+{
+	for (uint32_t i = 0; i < entry->env->recipient_count; i++) {
+		struct delivery_status status = { .recipient = i,
+						  .action = DELIVERY_SENT,
+						  .dsn = "2.0.0",
+						  .dsn_action = "relayed",
+						  .reason = "" };
+
+		if (entry->recipient_done != NULL && entry->recipient_done[i])
+			outcome_put_statuses(out, generation, 0, &status, 1);
+	}
+}
+
+/* Who is done first; the statuses that follow say more about some of them. */
+void store_entry_log(struct buf *out, uint64_t generation,
+		     const struct store_entry *entry)
+{
+	log_put_done(out, generation, entry);
+	outcome_put_statuses(out, generation, 0, entry->statuses,
+			     entry->status_count);
+	if (entry->on_hold != ((entry->env->flags & ENVELOPE_HOLD) != 0))
+		outcome_put_number(out, OUTCOME_HOLD, generation,
+				   entry->on_hold);
+	if (entry->force_expire)
+		outcome_put(out, OUTCOME_EXPIRE, generation, 0, SPAN_OF(""));
+	if (entry->warned_us != entry->env->warned_us)
+		outcome_put_number(out, OUTCOME_WARNED, generation,
+				   entry->warned_us);
+}

@@ -92,6 +92,16 @@ enum rc store_file_entry(TALLOC_CTX *mem, struct store *store, const char *path,
 	return rc == RC_OK ? rc : fault_add(fault, "queue/%s", path);
 }
 
+static bool log_was_shortened(struct store *store, const char *path)
+{
+	struct fault fault;
+
+	if (store_file_compact(store, path, &fault) == RC_OK)
+		return true;
+	log_warning("%s", fault.text);
+	return false;
+}
+
 /* Behind the image, keeping the time of the next attempt. */
 enum rc store_file_log(struct store *store, const char *queue_id,
 		       struct span log, bool durable, struct fault *fault)
@@ -118,6 +128,12 @@ enum rc store_file_log(struct store *store, const char *queue_id,
 		return RC_TEMP;
 	}
 	(void)futimens(fd, (struct timespec[2]){ st.st_atim, st.st_mtim });
+	if (store_compact_is_due((uint64_t)st.st_size,
+				 (uint64_t)st.st_size + log.len) &&
+	    log_was_shortened(store, path)) {
+		close(fd);
+		return RC_OK;
+	}
 	if (!durable) {
 		close(fd);
 		return RC_OK;

@@ -49,38 +49,6 @@ static enum rc record_read(TALLOC_CTX *mem, struct store_segment *segment,
 	return rc;
 }
 
-static void log_put_done(struct buf *out, uint64_t generation,
-			 const struct store_entry *entry)
-{
-	for (uint32_t i = 0; i < entry->env->recipient_count; i++) {
-		struct delivery_status status = { .recipient = i,
-						  .action = DELIVERY_SENT,
-						  .dsn = "2.0.0",
-						  .dsn_action = "relayed",
-						  .reason = "" };
-
-		if (entry->recipient_done != NULL && entry->recipient_done[i])
-			outcome_put_statuses(out, generation, 0, &status, 1);
-	}
-}
-
-/* Who is done first; the statuses that follow say more about some of them. */
-static void log_put_entry(struct buf *out, uint64_t generation,
-			  const struct store_entry *entry)
-{
-	log_put_done(out, generation, entry);
-	outcome_put_statuses(out, generation, 0, entry->statuses,
-			     entry->status_count);
-	if (entry->on_hold != ((entry->env->flags & ENVELOPE_HOLD) != 0))
-		outcome_put_number(out, OUTCOME_HOLD, generation,
-				   entry->on_hold);
-	if (entry->force_expire)
-		outcome_put(out, OUTCOME_EXPIRE, generation, 0, SPAN_OF(""));
-	if (entry->warned_us != entry->env->warned_us)
-		outcome_put_number(out, OUTCOME_WARNED, generation,
-				   entry->warned_us);
-}
-
 static bool write_whole(int fd, struct span bytes)
 {
 	while (bytes.len > 0) {
@@ -230,7 +198,7 @@ enum rc store_move(struct store *store, struct place *place,
 	image_head_seal(&head, (struct span){ bytes.data + head.envelope_offset,
 					      head.envelope_length });
 	memcpy(bytes.data, &head, sizeof(head));
-	log_put_entry(&bytes, generation, entry);
+	store_entry_log(&bytes, generation, entry);
 	queue_id_path(head.queue_id, path);
 	rc = file_make(store, path, entry, place, buf_span(&bytes), &fd, fault);
 	if (rc != RC_OK)

@@ -131,6 +131,16 @@ void store_partial_drop(struct store *store, struct record_key key);
 struct store_entry *store_entry_make(TALLOC_CTX *mem, struct envelope *env,
 				     struct span log);
 
+/* The log a file begins with: everything the entry says. */
+void store_entry_log(struct buf *out, uint64_t generation,
+		     const struct store_entry *entry);
+
+/* store_compact.c: a log that has grown is written anew, without what later
+ * records made void. */
+bool store_compact_is_due(uint64_t before_bytes, uint64_t after_bytes);
+MUST_CHECK enum rc store_file_compact(struct store *store, const char *path,
+				      struct fault *fault);
+
 /* store_scan.c */
 MUST_CHECK enum rc store_segments_load(struct store *store, const char *writer,
 				       struct fault *fault);

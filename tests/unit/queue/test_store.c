@@ -249,6 +249,49 @@ static void flags_and_times_of_a_file_survive(void **state)
 	assert_int_equal(world->last->next_attempt_us, 5000001);
 }
 
+static void a_long_log_is_shortened(void **state)
+{
+	struct world *world = *state;
+	struct delivery_status statuses[3] = {
+		status_of(0, DELIVERY_SENT, "ok"),
+		status_of(1, DELIVERY_DEFERRED, "first"),
+		status_of(2, DELIVERY_BOUNCED, "no"),
+	};
+	char path[QUEUE_PATH_MAX_BYTES];
+	struct store_entry *entry;
+	struct stat st;
+	const char *id;
+
+	world_intake(world, "smtpd");
+	id = world_commit_ok(world, LARGE);
+	world_scan(world);
+	entry = world->last;
+	for (int i = 0; i < 5000; i++) {
+		assert_int_equal(store_record(world->store, &entry->place, id,
+					      statuses, 3, NULL),
+				 RC_OK);
+		statuses[1].reason = "later";
+		statuses[0] = statuses[1];
+	}
+	assert_int_equal(store_set_hold(world->store, id, true, NULL), RC_OK);
+	queue_id_path(id, path);
+	assert_int_equal(stat(mem_printf(world, "%s/queue/%s", world->dir,
+					 path),
+			      &st),
+			 0);
+	assert_true(st.st_size < LARGE + 1100000);
+	rescan(world);
+	entry = world->last;
+	assert_int_equal(world->found, 1);
+	assert_int_equal(entry->recipient_done[0], 1);
+	assert_int_equal(entry->recipient_done[1], 0);
+	assert_int_equal(entry->recipient_done[2], 1);
+	assert_true(entry->on_hold);
+	assert_int_equal(entry->status_count, 2);
+	assert_string_equal(entry->statuses[0].reason, "later");
+	world_check_content(world, entry, LARGE);
+}
+
 static void count_straggler(void *arg, const struct place *place,
 			    const char *queue_id)
 {
@@ -445,6 +488,7 @@ int main(void)
 		WORLD_TEST(a_move_not_yet_durable_is_found_once),
 		WORLD_TEST(a_moved_file_that_is_not_whole_loses_to_its_record),
 		WORLD_TEST(flags_and_times_of_a_file_survive),
+		WORLD_TEST(a_long_log_is_shortened),
 		WORLD_TEST(a_segment_with_nothing_alive_is_recycled_and_used_again),
 		WORLD_TEST(a_note_is_taken_once_and_a_scan_finds_the_rest),
 		WORLD_TEST(a_flipped_bit_costs_one_message_and_is_kept_aside),
