@@ -26,12 +26,16 @@ static const struct param_transport_def transport_params[] = {
 #undef TRANSPORT_PARAM
 };
 
+const char param_not_implemented[] = "not implemented yet";
+
 static const struct {
 	const char *name, *why;
 } idle_params[] = {
 #define NO_EFFECT(name, why) {PLAIN_NAME(#name), why},
 #include "conf/param/no_effect.def"
+#define UNREAD(name) {PLAIN_NAME(#name), param_not_implemented},
 #include <param_unread.def> /* made by tools/check-params */
+#undef UNREAD
 #undef NO_EFFECT
 };
 

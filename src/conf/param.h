@@ -40,4 +40,5 @@ const struct param_transport_def *param_transport_at(size_t index);
 /* The suffix that `name` ends with, when something comes before it. */
 const struct param_transport_def *param_transport_find(struct span name);
 /* Why a declared parameter does nothing here; NULL when it does something. */
+extern const char param_not_implemented[];
 const char *param_no_effect(const char *name);

@@ -198,6 +198,11 @@ const char *conf_nearest_name(struct span name)
 	return nearest;
 }
 
+static bool is_off(const char *text)
+{
+	return *text == '\0' || strcasecmp(text, "no") == 0;
+}
+
 static const char *item_warning(TALLOC_CTX *mem, const struct conf *conf,
 				const struct conf_item *item)
 {
@@ -208,6 +213,8 @@ static const char *item_warning(TALLOC_CTX *mem, const struct conf *conf,
 		return NULL;
 	if (item->def != NULL) {
 		why = param_no_effect(item->name);
+		if (why == param_not_implemented && is_off(item->text))
+			why = NULL; /* so it is */
 		return why == NULL
 			   ? NULL
 			   : mem_printf(mem,
