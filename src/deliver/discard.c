@@ -3,6 +3,7 @@
  * discard - drops mail on purpose; the next hop is what the log gives as the reason.
  */
 #include "deliver/agent.h"
+#include "deliver/confine.h"
 #include "deliver/nexthop_text.h"
 #include "sys/log.h"
 
@@ -19,7 +20,7 @@ int main(int argc, char **argv)
 	struct fault fault;
 
 	if (agent_open(service, &work, &agent, &fault) != RC_OK ||
-	    service_confine(service, &fault) != RC_OK)
+	    confine_reader(service, NULL, &fault) != RC_OK)
 		log_fatal("%s", fault.text);
 	return agent_run(agent);
 }

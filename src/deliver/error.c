@@ -4,6 +4,7 @@
  * "retry" it defers them.
  */
 #include "deliver/agent.h"
+#include "deliver/confine.h"
 #include "deliver/nexthop_text.h"
 #include "sys/log.h"
 
@@ -26,7 +27,7 @@ int main(int argc, char **argv)
 	struct fault fault;
 
 	if (agent_open(service, &work, &agent, &fault) != RC_OK ||
-	    service_confine(service, &fault) != RC_OK)
+	    confine_reader(service, NULL, &fault) != RC_OK)
 		log_fatal("%s", fault.text);
 	return agent_run(agent);
 }

@@ -2,8 +2,29 @@
 /*
  * smtp - delivers to other hosts by SMTP; run as lmtp, by LMTP.
  */
+#include "deliver/confine.h"
 #include "deliver/smtp/client.h"
 #include "sys/log.h"
+
+static enum rc confine(struct service *service,
+		       const struct smtp_client *client, struct fault *fault)
+{
+	const struct smtp_settings *s = &client->settings;
+	const char *prefix = s->lmtp ? "lmtp" : "smtp";
+	const struct conf *conf = service->conf;
+	const char *const texts[] = {
+		s->generic_maps,
+		s->tls_policy_maps,
+		conf->config_directory,
+		conf_text(conf, mem_printf(service, "%s_tls_CApath", prefix)),
+		conf_text(conf, mem_printf(service, "%s_tls_CAfile", prefix)),
+		conf_text(conf, mem_printf(service, "%s_delivery_status_filter",
+					   prefix)),
+		NULL,
+	};
+
+	return confine_reader(service, texts, fault);
+}
 
 int main(int argc, char **argv)
 {
@@ -19,7 +40,7 @@ int main(int argc, char **argv)
 		log_fatal("%s", fault.text);
 	work.arg = client;
 	if (agent_open(service, &work, &client->agent, &fault) != RC_OK ||
-	    service_confine(service, &fault) != RC_OK)
+	    confine(service, client, &fault) != RC_OK)
 		log_fatal("%s", fault.text);
 	status = agent_run(client->agent);
 	smtp_cache_expire(client->cache, true);
