@@ -2,6 +2,7 @@
 #include "mail/alias_build.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include "mail/address.h"
 #include "mail/address_lex.h"
@@ -156,8 +157,9 @@ enum rc alias_build(const struct conf *conf, struct span type_and_name,
 	if (rc != RC_OK)
 		return rc;
 	b.name = source->name;
-	rc = map_writer_open(tmp, conf, type_and_name, b.name, options,
-			     &b.writer, fault);
+	rc = map_writer_open(tmp, conf, type_and_name,
+			     source->fd == STDIN_FILENO ? NULL : b.name,
+			     options, &b.writer, fault);
 	if (rc == RC_OK)
 		rc = lines_build(&b, source->fd, fault);
 	talloc_free(b.writer);

@@ -19,24 +19,32 @@ static const char *cidr_read(TALLOC_CTX *mem, const struct map *map,
 	return NULL;
 }
 
-static enum rc cidr_match(const struct rule *rule, struct span key,
+static bool cidr_begin(struct rule_key *key)
+{
+	return net_pattern_address_parse(key->text, &key->address);
+}
+
+static void cidr_end(struct rule_key *key)
+{
+}
+
+static enum rc cidr_match(const struct rule *rule, struct rule_key *key,
 			  struct rule_captures *ret_captures,
 			  struct fault *fault)
 {
 	const struct net_pattern *net = rule->pattern;
-	struct net_address address;
 
-	if (!net_pattern_address_parse(key, &address))
-		return RC_PERM;
 	/* The other kind of address neither matches nor fails to. */
-	if (address.size != net->address.size)
+	if (key->address.size != net->address.size)
 		return RC_PERM;
-	return net_pattern_match(net, &address) ? RC_OK : RC_NONE;
+	return net_pattern_match(net, &key->address) ? RC_OK : RC_NONE;
 }
 
 static const struct rule_kind cidr_kind = {
 	.name = "cidr",
 	.read = cidr_read,
+	.begin = cidr_begin,
+	.end = cidr_end,
 	.match = cidr_match,
 };
 

@@ -74,10 +74,24 @@ static const char *regexp_read(TALLOC_CTX *mem, const struct map *map,
 	return NULL;
 }
 
-static enum rc regexp_match(const struct rule *rule, struct span key,
+/* regexec may look for a NUL, whatever length it is told. */
+static bool regexp_begin(struct rule_key *key)
+{
+	key->room = mem_span_dup(NULL, key->text);
+	key->text.ptr = key->room;
+	return true;
+}
+
+static void regexp_end(struct rule_key *key)
+{
+	talloc_free(key->room);
+}
+
+static enum rc regexp_match(const struct rule *rule, struct rule_key *rule_key,
 			    struct rule_captures *ret_captures,
 			    struct fault *fault)
 {
+	struct span key = rule_key->text;
 	size_t count = MIN_OF(rule->captures + 1, (size_t)RULE_CAPTURES_MAX);
 	regmatch_t match[RULE_CAPTURES_MAX] = { { .rm_so = 0 } };
 	int error;
@@ -104,8 +118,9 @@ static enum rc regexp_match(const struct rule *rule, struct span key,
 static const struct rule_kind regexp_kind = {
 	.name = "regexp",
 	.substitutes = true,
-	.wants_nul = true,
 	.read = regexp_read,
+	.begin = regexp_begin,
+	.end = regexp_end,
 	.match = regexp_match,
 };
 
@@ -199,38 +214,48 @@ static void pcre_captures(pcre2_match_data *data, int count, struct span key,
 	ret_captures->count = (size_t)count;
 }
 
-static enum rc pcre_match(const struct rule *rule, struct span key,
+static bool pcre_begin(struct rule_key *key)
+{
+	key->room = pcre2_match_data_create(RULE_CAPTURES_MAX, NULL);
+	return true;
+}
+
+static void pcre_end(struct rule_key *key)
+{
+	pcre2_match_data_free(key->room);
+}
+
+static enum rc pcre_match(const struct rule *rule, struct rule_key *key,
 			  struct rule_captures *ret_captures,
 			  struct fault *fault)
 {
 	const struct pcre *pcre = rule->pattern;
-	PCRE2_SPTR text = (PCRE2_SPTR)(key.len == 0 ? "" : key.ptr);
-	pcre2_match_data *data;
+	struct span text = key->text;
 	PCRE2_UCHAR why[200];
-	enum rc rc = RC_OK;
 	int count;
 
-	data = pcre2_match_data_create(RULE_CAPTURES_MAX, NULL);
-	if (data == NULL)
+	if (key->room == NULL)
 		return fault_set(fault, RC_TEMP, "4.3.0", "no memory to match");
-	count = pcre2_match(pcre->code, text, key.len, 0, 0, data, NULL);
-	if (count == PCRE2_ERROR_NOMATCH) {
-		rc = RC_NONE;
-	} else if (count < 0) {
+	count = pcre2_match(pcre->code,
+			    (PCRE2_SPTR)(text.len == 0 ? "" : text.ptr),
+			    text.len, 0, 0, key->room, NULL);
+	if (count == PCRE2_ERROR_NOMATCH)
+		return RC_NONE;
+	if (count < 0) {
 		pcre2_get_error_message(count, why, sizeof(why));
-		rc = fault_set(fault, RC_TEMP, "4.3.0", "pcre: %s",
-			       (const char *)why);
-	} else {
-		pcre_captures(data, count, key, ret_captures);
+		return fault_set(fault, RC_TEMP, "4.3.0", "pcre: %s",
+				 (const char *)why);
 	}
-	pcre2_match_data_free(data);
-	return rc;
+	pcre_captures(key->room, count, text, ret_captures);
+	return RC_OK;
 }
 
 static const struct rule_kind pcre_kind = {
 	.name = "pcre",
 	.substitutes = true,
 	.read = pcre_read,
+	.begin = pcre_begin,
+	.end = pcre_end,
 	.match = pcre_match,
 };
 

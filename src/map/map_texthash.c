@@ -4,22 +4,35 @@
 #include "map/mem_table.h"
 #include "map/table_source.h"
 
-static enum rc texthash_add(struct map *map, struct mem_table *table,
-			    struct span line, unsigned int number,
-			    struct fault *fault)
+/* A table being read. */
+struct reading {
+	struct map *map;
+	struct mem_table *table;
+	struct table_warn warn;
+};
+
+static enum rc texthash_add(struct reading *r, struct span line,
+			    unsigned int number, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	static const struct table_warn quiet = { NULL, NULL };
+	const char *name = r->map->name;
 	struct span key, value;
 
-	if (!table_line_split(&quiet, map->name, number, line, &key, &value))
+	if (!table_line_split(&r->warn, name, number, line, &key, &value))
 		return RC_OK;
-	if (map->flags & MAP_FOLD)
+	if (r->map->flags & MAP_FOLD)
 		key = map_fold(tmp, key, NULL, 0);
-	if (mem_table_add(table, key, value) != MEM_FULL)
-		return RC_OK; /* the first of equal keys counts */
-	return fault_set(fault, RC_TEMP, "4.3.0", "%s, line %u: table too large",
-			 map->name, number);
+	switch (mem_table_add(r->table, key, value)) {
+	case MEM_ADDED:
+		return RC_OK;
+	case MEM_DUPLICATE: /* the first of equal keys counts */
+		table_warn(&r->warn, "%s, line %u: duplicate entry: \"%s\"",
+			   name, number, table_text_shown(tmp, key));
+		return RC_OK;
+	default:
+		return fault_set(fault, RC_TEMP, "4.3.0",
+				 "%s, line %u: table too large", name, number);
+	}
 }
 
 static enum rc texthash_load(struct map *map, const char *path, int fd,
@@ -27,20 +40,20 @@ static enum rc texthash_load(struct map *map, const char *path, int fd,
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct table_source *source = table_source_new(tmp, path, fd);
-	struct mem_table *table = mem_table_new(tmp);
+	struct reading r = { map, mem_table_new(tmp), table_warn_to(fault) };
 	struct span line;
 	unsigned int number;
 	enum rc rc;
 
 	while ((rc = table_source_next(source, &line, &number, fault)) ==
 	       RC_OK) {
-		rc = texthash_add(map, table, line, number, fault);
+		rc = texthash_add(&r, line, number, fault);
 		if (rc != RC_OK)
 			return rc;
 	}
 	if (rc != RC_NONE)
 		return rc;
-	*ret_table = talloc_steal(NULL, table);
+	*ret_table = talloc_steal(NULL, r.table);
 	return RC_OK;
 }
 

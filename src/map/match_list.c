@@ -33,7 +33,7 @@ struct match_list {
 	const char *parameter;
 	enum match_style style;
 	struct match_item *items;
-	size_t count;
+	size_t count, room;
 	bool ordered; /* something is negated: items are asked in order */
 	struct mem_table *names; /* else: all names at once */
 };
@@ -72,8 +72,11 @@ static void item_add(struct reading *r, const struct match_item *item)
 {
 	struct match_list *list = r->list;
 
-	list->items = mem_resize(list, list->items, struct match_item,
-				 list->count + 1);
+	if (list->count == list->room) {
+		list->room = 2 * list->room + 8;
+		list->items = mem_resize(list, list->items, struct match_item,
+					 list->room);
+	}
 	list->items[list->count++] = *item;
 	list->ordered |= item->negated;
 }

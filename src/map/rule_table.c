@@ -8,7 +8,7 @@ enum { IF_DEPTH_MAX = 100, RESULT_MAX_BYTES = 1024 * 1024 };
 struct rule_table {
 	const struct rule_kind *kind;
 	struct rule *rules;
-	size_t count;
+	size_t count, room;
 };
 
 /* A table being read. */
@@ -83,8 +83,11 @@ static void rule_add(struct reading *r, const struct rule *rule)
 {
 	struct rule_table *table = r->table;
 
-	table->rules = mem_resize(table, table->rules, struct rule,
-				  table->count + 1);
+	if (table->count == table->room) {
+		table->room = 2 * table->room + 16;
+		table->rules = mem_resize(table, table->rules, struct rule,
+					  table->room);
+	}
 	table->rules[table->count++] = *rule;
 }
 
@@ -146,21 +149,12 @@ static const char *rule_read(struct reading *r, struct span line,
 	return problem;
 }
 
-/* The first thing that is wrong goes into the fault. */
-static void warn_once(void *arg, const char *text)
-{
-	struct fault *fault = arg;
-
-	if (fault->text[0] == '\0')
-		fault_set(fault, RC_CONF, "4.3.5", "%s", text);
-}
-
 static enum rc rules_read(struct map *map, const struct rule_kind *kind,
 			  struct table_source *source,
 			  struct rule_table **ret_table, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct reading r = { .map = map, .warn = { warn_once, fault } };
+	struct reading r = { .map = map, .warn = table_warn_to(fault) };
 	const char *name = table_source_name(source);
 	struct span line;
 	unsigned int number;
@@ -259,17 +253,12 @@ static bool result_make(TALLOC_CTX *mem, const struct rule *rule,
 	return !out.full;
 }
 
-static enum rc rules_lookup(const struct rule_table *table, TALLOC_CTX *mem,
-			    struct span key, struct span *ret_value,
-			    struct fault *fault)
+static enum rc rules_try(const struct rule_table *table, TALLOC_CTX *mem,
+			 struct rule_key *key, struct span *ret_value,
+			 struct fault *fault)
 {
-	SCRATCH TALLOC_CTX *tmp = NULL;
 	struct rule_captures captures;
 
-	if (table->kind->wants_nul) {
-		tmp = talloc_new(NULL);
-		key = mem_span_copy(tmp, key);
-	}
 	for (size_t i = 0; i < table->count; i++) {
 		const struct rule *rule = &table->rules[i];
 		enum rc rc;
@@ -295,6 +284,20 @@ static enum rc rules_lookup(const struct rule_table *table, TALLOC_CTX *mem,
 		return RC_OK;
 	}
 	return RC_NONE;
+}
+
+static enum rc rules_lookup(const struct rule_table *table, TALLOC_CTX *mem,
+			    struct span text, struct span *ret_value,
+			    struct fault *fault)
+{
+	struct rule_key key = { .text = text };
+	enum rc rc;
+
+	if (!table->kind->begin(&key))
+		return RC_NONE;
+	rc = rules_try(table, mem, &key, ret_value, fault);
+	table->kind->end(&key);
+	return rc;
 }
 
 enum rc rule_map_lookup(struct map *map, TALLOC_CTX *mem, struct span key,

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "map/map_watch.h"
+#include "map/net_pattern.h"
 
 enum { RULE_CAPTURES_MAX = 100 };
 
@@ -28,17 +29,26 @@ struct rule {
 	const char *result;
 };
 
+/* What is asked for, and what a kind keeps with it during one lookup. */
+struct rule_key {
+	struct span text;
+	struct net_address address;
+	void *room;
+};
+
 /* What makes a kind of table. */
 struct rule_kind {
 	const char *name; /* "regexp" */
 	bool substitutes; /* $1 in results */
-	bool wants_nul;	  /* match needs a NUL after the key */
 	/* Read a pattern off the front of *rest. NULL, or what is wrong. */
 	const char *(*read)(TALLOC_CTX *mem, const struct map *map,
 			    struct span *rest, struct rule *rule);
+	/* Before and after the rules are asked. false: no rule can match. */
+	bool (*begin)(struct rule_key *key);
+	void (*end)(struct rule_key *key);
 	/* RC_OK matches (before negation), RC_NONE does not, RC_PERM this rule
 	 * does not apply to such a key, RC_TEMP */
-	enum rc (*match)(const struct rule *rule, struct span key,
+	enum rc (*match)(const struct rule *rule, struct rule_key *key,
 			 struct rule_captures *ret_captures,
 			 struct fault *fault);
 };

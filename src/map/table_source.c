@@ -188,6 +188,20 @@ void table_warn(const struct table_warn *warn, const char *format, ...)
 	warn->fn(warn->arg, text);
 }
 
+static void warn_keep_first(void *arg, const char *text)
+{
+	struct fault *fault = arg;
+
+	if (fault->text[0] == '\0')
+		fault_set(fault, RC_CONF, "4.3.5", "%s", text);
+}
+
+struct table_warn table_warn_to(struct fault *fault)
+{
+	return (struct table_warn){ fault == NULL ? NULL : warn_keep_first,
+				    fault };
+}
+
 char *table_text_shown(TALLOC_CTX *mem, struct span text)
 {
 	char *shown = mem_span_dup(mem, span_take(text, SHOWN_MAX_BYTES));

@@ -39,6 +39,9 @@ struct table_warn {
 void table_warn(const struct table_warn *warn, const char *format, ...)
 	PRINTF(2, 3);
 
+/* Keep the first of them in the fault (may be NULL), which has no text yet. */
+struct table_warn table_warn_to(struct fault *fault);
+
 /* "key value" of a line, the key as it is written, quotes too. false: the line
  * is none, and *warn has heard why. */
 MUST_CHECK bool table_line_split(const struct table_warn *warn,
