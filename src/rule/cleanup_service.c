@@ -90,7 +90,7 @@ static enum rc tables_open(struct cleanup_service *s, struct fault *fault)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
-		enum rc rc = maps_open(s, s->conf, tables[i].name,
+		enum rc rc = rule_maps_open(s, s->conf, tables[i].name,
 				       tables[i].text, tables[i].flags,
 				       tables[i].maps, fault);
 
@@ -151,7 +151,7 @@ enum rc cleanup_service_open(TALLOC_CTX *mem, struct conf *conf,
 	if (rc == RC_OK)
 		rc = tables_open(s, fault);
 	if (rc == RC_OK)
-		rc = match_list_open(s, conf, "masquerade_exceptions",
+		rc = rule_list_open(s, conf, "masquerade_exceptions",
 				     conf->v.masquerade_exceptions,
 				     &s->masquerade_exceptions, fault);
 	if (rc == RC_OK)

@@ -4,6 +4,7 @@
 #include "mail/address.h"
 #include "mail/dsn.h"
 #include "rule/rewrite.h"
+#include "rule/rule_priv.h"
 
 enum { CODE_NEVER = 550, CODE_LATER = 450 };
 
@@ -47,7 +48,7 @@ enum rc recipient_lists_open(TALLOC_CTX *mem, struct conf *conf,
 	l->resolver = resolver;
 	talloc_set_destructor(l, lists_close);
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
-		enum rc rc = maps_open(l, conf, tables[i].name, tables[i].text,
+		enum rc rc = rule_maps_open(l, conf, tables[i].name, tables[i].text,
 				       MAP_FOLD, tables[i].maps, fault);
 
 		if (rc != RC_OK)

@@ -1,11 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rule/resolve.h"
 
+#include <stdatomic.h>
+
+#include "base/clock.h"
 #include "mail/address.h"
 #include "rule/resolve_priv.h"
 #include "rule/rewrite.h"
+#include "sys/log.h"
 
-enum { ROUTE_HOPS_MAX = 100 };
+enum { ROUTE_HOPS_MAX = 100, WARN_EVERY_MS = 1000 };
+
+/* Whoever asked tells its peer "try later"; the operator hears why. */
+static void failure_log(struct resolver *resolver, const struct fault *fault)
+{
+	uint64_t now_ms = clock_mono_ms();
+	uint64_t last_ms = atomic_load(&resolver->warned_ms);
+
+	if (last_ms != 0 && now_ms - last_ms < WARN_EVERY_MS)
+		return;
+	if (atomic_compare_exchange_strong(&resolver->warned_ms, &last_ms,
+					   now_ms))
+		log_warning_as("trivial-rewrite", "%s", fault->text);
+}
 
 static enum rc bad_syntax(TALLOC_CTX *mem, struct span address,
 			  struct route **ret_route, struct fault *fault)
@@ -191,9 +208,12 @@ enum rc resolve(struct resolver *resolver, TALLOC_CTX *mem, struct span sender,
 {
 	SCRATCH TALLOC_CTX *scratch = talloc_new(NULL);
 	struct target target = { .sender = sender, .address = recipient };
+	struct fault own;
 	struct route *route;
 	enum rc rc;
 
+	if (fault == NULL)
+		fault = &own;
 	if (recipient.len == 0)
 		target.address =
 			span_from(resolver->conf->v.empty_address_recipient);
@@ -202,8 +222,10 @@ enum rc resolve(struct resolver *resolver, TALLOC_CTX *mem, struct span sender,
 		return bad_syntax(mem, target.address, ret_route, fault);
 	if (rc == RC_OK)
 		rc = resolve_transport(resolver, scratch, &target, fault);
-	if (rc != RC_OK)
+	if (rc != RC_OK) {
+		failure_log(resolver, fault);
 		return rc;
+	}
 	route = mem_new(mem, struct route);
 	route->transport = mem_span_dup(route, target.transport);
 	route->nexthop = mem_span_dup(route, target.nexthop);

@@ -24,6 +24,7 @@ struct resolver {
 	size_t relay_count;
 	bool bare_parents; /* transport_maps: example.test covers its children */
 	bool quick;
+	_Atomic uint64_t warned_ms; /* a line a second is enough */
 };
 
 struct target {

@@ -47,7 +47,7 @@ static enum rc lists_open(struct resolver *r, struct fault *fault)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		enum rc rc = match_list_open(r, r->conf, lists[i].name,
+		enum rc rc = rule_list_open(r, r->conf, lists[i].name,
 					     lists[i].text, lists[i].list,
 					     fault);
 
@@ -79,7 +79,7 @@ static enum rc tables_open(struct resolver *r, struct fault *fault)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
-		enum rc rc = maps_open(r, r->conf, tables[i].name,
+		enum rc rc = rule_maps_open(r, r->conf, tables[i].name,
 				       tables[i].text, tables[i].flags,
 				       tables[i].maps, fault);
 

@@ -6,12 +6,23 @@
 
 #include "base/buf.h"
 #include "conf/conf.h"
-#include "map/map.h"
+#include "map/match_list.h"
 
 /* Turn a!b or a%b, an address without @, into its @ form; false, and nothing
  * added, when it is neither or the configuration forbids it. */
 bool rewrite_route_address(const struct conf *conf, struct span address,
 			   struct buf *out);
+
+/* maps_open and match_list_open; a table that cannot be opened now is a warning
+ * in the log, and a failure of each lookup. */
+MUST_CHECK enum rc rule_maps_open(TALLOC_CTX *mem, const struct conf *conf,
+				  const char *parameter, const char *text,
+				  int flags, struct maps **ret_maps,
+				  struct fault *fault);
+MUST_CHECK enum rc rule_list_open(TALLOC_CTX *mem, const struct conf *conf,
+				  const char *parameter, const char *text,
+				  struct match_list **ret_list,
+				  struct fault *fault);
 
 /* One key in all tables, the first hit wins. partial: not the whole address, so
  * that pattern tables are not asked. */
