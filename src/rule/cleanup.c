@@ -83,6 +83,16 @@ static void origin_take(struct cleanup *c, const struct cleanup_origin *origin)
 	text_take(env, &env->redirect, origin->redirect);
 }
 
+void cleanup_act(struct cleanup *c, const char *filter, const char *redirect,
+		 bool hold, bool discard)
+{
+	text_take(c->env, &c->env->filter, filter);
+	text_take(c->env, &c->env->redirect, redirect);
+	if (hold)
+		c->env->flags |= ENVELOPE_HOLD;
+	c->discard |= discard;
+}
+
 static int cleanup_done(struct cleanup *c)
 {
 	cleanup_duplicates_done(c);

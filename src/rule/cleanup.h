@@ -80,6 +80,10 @@ MUST_CHECK enum rc cleanup_recipient(struct cleanup *cleanup,
 /* The Received: field of this host, CRLF at its end, before the first line: for
  * those who do not know it yet at cleanup_begin. */
 void cleanup_received(struct cleanup *cleanup, const char *text);
+/* What access tables ask for the whole message; until cleanup_finish, the last
+ * word counts. NULL and false: nothing. */
+void cleanup_act(struct cleanup *cleanup, const char *filter,
+		 const char *redirect, bool hold, bool discard);
 /* One line of content without its line end (at most line_length_limit bytes
  * where the caller splits longer ones; `partial`: the line goes on in the next
  * call). Header first, an empty line, the body; dots already removed. An error

@@ -91,6 +91,7 @@ struct smtpd_transaction {
 	bool headers_begun; /* our Received: was written */
 	bool content_bad;   /* an error is known: the rest is not looked at */
 	bool too_big;
+	bool committed; /* the queue has it, or it was dropped on purpose */
 	struct buf carry;  /* the part of a line at the end of a chunk */
 };
 

@@ -7,6 +7,10 @@
 
 void session_reset(struct smtpd_session *s)
 {
+	const struct smtpd_transaction *t = s->transaction;
+
+	if (t != NULL && t->queue_id != NULL && !t->committed)
+		log_info_as("cleanup", "%s: removed (canceled)", t->queue_id);
 	talloc_free(s->transaction);
 	s->transaction = NULL;
 	memset(&s->bdat, 0, sizeof(s->bdat));

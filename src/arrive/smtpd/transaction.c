@@ -229,10 +229,15 @@ static bool commit(struct smtpd_session *s)
 	struct fault fault = { 0 };
 	bool discarded = false;
 
+	cleanup_act(t->cleanup, s->rules.filter, s->rules.redirect,
+		    s->rules.hold, s->rules.discard);
 	if (cleanup_finish(t->cleanup, &discarded, &fault) != RC_OK) {
 		session_reply_fault(s, &fault);
 		return false;
 	}
+	t->committed = true;
+	if (discarded)
+		log_info_as("cleanup", "%s: removed (discarded)", t->queue_id);
 	if (s->bdat.seen)
 		session_reply(s, "250 2.0.0 Ok: %llu bytes queued as %s",
 			      (unsigned long long)t->content_bytes,

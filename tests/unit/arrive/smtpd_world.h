@@ -16,7 +16,7 @@
 struct cleanup {
 	struct smtpd_world *world;
 	char id[24];
-	bool in_body;
+	bool in_body, discard;
 };
 
 struct smtpd_world {
@@ -32,6 +32,7 @@ struct smtpd_world {
 	char sender[200];
 	char recipients[400]; /* "a@b c@d " */
 	int begun, finished;
+	bool held;
 	uint8_t notify;
 	int origin_flags;
 	/* What cleanup is to answer. */
@@ -92,6 +93,13 @@ void cleanup_received(struct cleanup *c, const char *received)
 	buf_add_text(&c->world->content, received);
 }
 
+void cleanup_act(struct cleanup *c, const char *filter, const char *redirect,
+		 bool hold, bool discard)
+{
+	c->world->held = hold;
+	c->discard = discard;
+}
+
 enum rc cleanup_line(struct cleanup *c, struct span line, bool partial)
 {
 	buf_add(&c->world->content, line);
@@ -121,8 +129,8 @@ enum rc cleanup_finish(struct cleanup *c, bool *ret_discarded,
 	if (sw->fail_finish != RC_OK)
 		return fault_set(fault, sw->fail_finish, sw->fail_dsn, "%s",
 				 sw->fail_text);
-	*ret_discarded = false;
-	sw->finished++;
+	*ret_discarded = c->discard;
+	sw->finished += !c->discard;
 	return RC_OK;
 }
 

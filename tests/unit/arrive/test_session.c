@@ -418,6 +418,35 @@ static void bare_lf_can_be_refused(void **state)
 	     { "x\n.\n", "250 2.0.0 Ok: queued as ID1\n" });
 }
 
+static void access_tables_decide_about_the_message(void **state)
+{
+	struct smtpd_world *sw = smtpd_world_new(
+		SETTINGS "smtpd_sender_restrictions = check_sender_access "
+			 "inline:{ hold@c.test=HOLD, drop@c.test=DISCARD, "
+			 "{ no@c.test=REJECT go away } }\n");
+
+	smtpd_world_connect(sw);
+	buf_clear(&sw->said);
+	smtpd_world_talk(sw, "MAIL FROM:<hold@c.test>\r\n", "250 2.1.0 Ok\n");
+	smtpd_world_talk(sw, "RCPT TO:<jo@example.test>\r\n",
+			 "250 2.1.5 Ok\n");
+	smtpd_world_talk(sw, "DATA\r\n", "354 *\n");
+	smtpd_world_talk(sw, ".\r\n", "250 2.0.0 Ok: queued as ID1\n");
+	assert_true(sw->held);
+	smtpd_world_talk(sw, "MAIL FROM:<drop@c.test>\r\n", "250 2.1.0 Ok\n");
+	smtpd_world_talk(sw, "RCPT TO:<anybody@example.test>\r\n",
+			 "250 2.1.5 Ok\n");
+	smtpd_world_talk(sw, "DATA\r\n", "354 *\n");
+	smtpd_world_talk(sw, ".\r\n", "250 2.0.0 Ok: queued as ID2\n");
+	assert_false(sw->held); /* it was about the other message */
+	assert_int_equal(sw->finished, 1);
+	smtpd_world_talk(sw, "MAIL FROM:<no@c.test>\r\n", "250 2.1.0 Ok\n");
+	smtpd_world_talk(sw, "RCPT TO:<jo@example.test>\r\n",
+			 "554 5.7.1 <no@c.test>: Sender address rejected: go "
+			 "away\n");
+	smtpd_world_free(sw);
+}
+
 static void keywords_can_be_hidden(void **state)
 {
 	HOLD("and their commands refused",
@@ -454,6 +483,7 @@ int main(void)
 		cmocka_unit_test(a_session_that_drains_finishes_its_message),
 		cmocka_unit_test(a_client_that_vanishes_leaves_nothing),
 		cmocka_unit_test(bare_lf_can_be_refused),
+		cmocka_unit_test(access_tables_decide_about_the_message),
 		cmocka_unit_test(keywords_can_be_hidden),
 	};
 
