@@ -105,7 +105,7 @@ enum rc conf_host_origin(struct conf_priv *priv, const char **value,
 
 	if (**value != '/')
 		return RC_OK;
-	fd = open(*value, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	fd = open(*value, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return fault_set(fault, RC_CONF, "4.3.5", "open %s: %m",
 				 *value);

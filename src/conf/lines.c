@@ -101,7 +101,7 @@ static enum rc read_all(TALLOC_CTX *mem, int fd, const char *path, size_t size,
 enum rc lines_read_file(TALLOC_CTX *mem, const char *path,
 			struct span *ret_text, struct fault *fault)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 	enum rc rc;
 
