@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -14,6 +15,9 @@ enum {
 	OUT_BYTES = 16 * 1024, /* one TLS record */
 	PARTS_MAX = 64,
 	TIMEOUT_MS = 300 * 1000,
+	/* How long the kernel waits in one call. It is told once, not each
+	 * time another limit applies: a longer one is several such waits. */
+	TICK_MS = 10 * 1000,
 };
 
 struct net_stream {
@@ -89,16 +93,36 @@ void net_stream_push_layer(struct net_stream *stream,
 
 void net_stream_prepare(struct net_stream *stream)
 {
-	const struct timeval limit = {
-		.tv_sec = stream->timeout_ms / 1000,
-		.tv_usec = stream->timeout_ms % 1000 * 1000,
+	int tick_ms = stream->timeout_ms > 0 && stream->timeout_ms < TICK_MS ?
+			      stream->timeout_ms :
+			      TICK_MS;
+	const struct timeval tick = {
+		.tv_sec = tick_ms / 1000,
+		.tv_usec = tick_ms % 1000 * 1000,
 	};
 
-	if (stream->socket_timeout_ms == stream->timeout_ms)
+	if (stream->socket_timeout_ms == tick_ms)
 		return;
-	setsockopt(stream->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(stream->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	stream->socket_timeout_ms = stream->timeout_ms;
+	if (stream->socket_timeout_ms == 0)
+		fcntl(stream->fd, F_SETFL,
+		      fcntl(stream->fd, F_GETFL) & ~O_NONBLOCK);
+	setsockopt(stream->fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick));
+	setsockopt(stream->fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof(tick));
+	stream->socket_timeout_ms = tick_ms;
+}
+
+bool net_stream_may_wait(const struct net_stream *stream, uint64_t begun_ms)
+{
+	return stream->timeout_ms <= 0 ||
+	       clock_mono_ms() < begun_ms + (uint64_t)stream->timeout_ms;
+}
+
+/* A call has failed: is it to be made once more? */
+static bool is_to_repeat(const struct net_stream *stream, uint64_t begun_ms)
+{
+	return errno == EINTR ||
+	       ((errno == EAGAIN || errno == EWOULDBLOCK) &&
+		net_stream_may_wait(stream, begun_ms));
 }
 
 static enum rc trouble_say(const struct net_stream *stream,
@@ -131,17 +155,19 @@ static enum rc trouble_from_errno(struct net_stream *stream,
 static enum rc bytes_in(struct net_stream *stream, void *into, size_t size,
 			size_t *ret_size, struct fault *fault)
 {
+	uint64_t begun_ms;
 	ssize_t got;
 
 	if (net_stream_flush(stream, fault) != RC_OK)
 		return RC_TEMP;
 	net_stream_prepare(stream);
+	begun_ms = clock_mono_ms();
 	do
 		got = stream->layer != NULL ?
 			      stream->layer->read(stream->layer_arg, into,
 						  size) :
 			      read(stream->fd, into, size);
-	while (got < 0 && errno == EINTR);
+	while (got < 0 && is_to_repeat(stream, begun_ms));
 	if (got < 0)
 		return trouble_from_errno(stream, fault);
 	if (got == 0)
@@ -284,6 +310,8 @@ enum rc net_stream_read(struct net_stream *stream, void *into, size_t size,
 static enum rc bytes_out(struct net_stream *stream, struct span bytes,
 			 struct fault *fault)
 {
+	uint64_t begun_ms = clock_mono_ms();
+
 	net_stream_prepare(stream);
 	while (bytes.len > 0) {
 		ssize_t put =
@@ -293,11 +321,12 @@ static enum rc bytes_out(struct net_stream *stream, struct span bytes,
 				send(stream->fd, bytes.ptr, bytes.len,
 				     MSG_NOSIGNAL);
 
-		if (put < 0 && errno == EINTR)
+		if (put < 0 && is_to_repeat(stream, begun_ms))
 			continue;
 		if (put < 0)
 			return trouble_from_errno(stream, fault);
 		bytes = span_skip(bytes, (size_t)put);
+		begun_ms = clock_mono_ms(); /* the peer takes some of it */
 	}
 	return RC_OK;
 }
@@ -382,17 +411,19 @@ static enum rc parts_out(struct net_stream *stream, struct iovec *parts,
 			 size_t count, struct fault *fault)
 {
 	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = count };
+	uint64_t begun_ms = clock_mono_ms();
 
 	net_stream_prepare(stream);
 	parts_consume(&msg, 0);
 	while (msg.msg_iovlen > 0) {
 		ssize_t put = sendmsg(stream->fd, &msg, MSG_NOSIGNAL);
 
-		if (put < 0 && errno == EINTR)
+		if (put < 0 && is_to_repeat(stream, begun_ms))
 			continue;
 		if (put < 0)
 			return trouble_from_errno(stream, fault);
 		parts_consume(&msg, (size_t)put);
+		begun_ms = clock_mono_ms();
 	}
 	return RC_OK;
 }

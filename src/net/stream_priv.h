@@ -18,5 +18,7 @@ struct net_stream_layer {
  * is dropped: it came before the protection and cannot be trusted. */
 void net_stream_push_layer(struct net_stream *stream,
 			   const struct net_stream_layer *layer, void *arg);
-/* Give the socket the stream's time-outs, before using it directly. */
+/* Give the socket its time-out, before using it directly. It may be shorter
+ * than the stream's: after EAGAIN, try again while net_stream_may_wait. */
 void net_stream_prepare(struct net_stream *stream);
+bool net_stream_may_wait(const struct net_stream *stream, uint64_t begun_ms);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 
+#include "base/clock.h"
 #include "net/tls_priv.h"
 
 static ssize_t layer_result(struct tls *tls, enum tls_io io, size_t size,
@@ -143,12 +144,19 @@ static char *session_key(TALLOC_CTX *mem, const struct tls_client *client,
 	return key;
 }
 
-static enum rc handshake_do(struct tls *tls, const char *peer,
-			    struct fault *fault)
+static enum rc handshake_do(struct tls *tls, struct net_stream *stream,
+			    const char *peer, struct fault *fault)
 {
+	uint64_t begun_ms = clock_mono_ms();
 	struct fault why = { 0 };
+	enum tls_io io;
 
-	switch (tls_handshake(tls, &why)) {
+	net_stream_prepare(stream);
+	do
+		io = tls_handshake(tls, &why);
+	while ((io == TLS_WANT_READ || io == TLS_WANT_WRITE) &&
+	       net_stream_may_wait(stream, begun_ms));
+	switch (io) {
 	case TLS_DONE:
 		return RC_OK;
 	case TLS_WANT_READ:
@@ -216,8 +224,7 @@ enum rc tls_connect(TALLOC_CTX *mem, struct tls_client *client,
 		key = session_key(tmp, client, policy);
 		tls_sessions_use(client->sessions, tls->ssl, key);
 	}
-	net_stream_prepare(stream);
-	rc = handshake_do(tls, peer, fault);
+	rc = handshake_do(tls, stream, peer, fault);
 	if (rc == RC_OK)
 		rc = peer_check(tls, policy, fault);
 	if (rc != RC_OK) {

@@ -330,6 +330,7 @@ static struct workers *workers_new(TALLOC_CTX *mem,
 				   const struct workers_config *config)
 {
 	struct workers *workers = mem_new(mem, struct workers);
+	pthread_mutexattr_t attr;
 
 	workers->config = *config;
 	if (workers->config.idle_ms == 0)
@@ -338,7 +339,11 @@ static struct workers *workers_new(TALLOC_CTX *mem,
 		workers->config.stack_bytes = STACK_BYTES;
 	workers->free_head = NO_SLOT;
 	workers->ready_head = NO_SLOT;
-	pthread_mutex_init(&workers->pool_lock, NULL);
+	/* Held for the length of an accept at most. */
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&workers->pool_lock, &attr);
+	pthread_mutexattr_destroy(&attr);
 	pthread_mutex_init(&workers->timers_lock, NULL);
 	pthread_cond_init(&workers->thread_gone, NULL);
 	timer_heap_init(&workers->timers, workers);
