@@ -28,6 +28,7 @@ struct smtpd {
 	struct poller *poller;
 	struct poller_watch *control_watch;
 	struct poller_timer qmgr_timer;
+	size_t max_sessions; /* the rest of the descriptors is for the work */
 	bool draining;
 };
 
@@ -180,14 +181,27 @@ static enum rc open_intake(struct smtpd *smtpd, struct fault *fault)
 	return rc;
 }
 
-static size_t max_sessions(void)
+static size_t max_files(void)
 {
 	struct rlimit files = { 1024, 1024 };
 
 	getrlimit(RLIMIT_NOFILE, &files);
-	return files.rlim_cur > 2 * SPARE_FILES ?
-		       (size_t)MIN_OF(files.rlim_cur, 1000000) - SPARE_FILES :
-		       SPARE_FILES;
+	return (size_t)MIN_OF(files.rlim_cur, 1000000);
+}
+
+/* A client that cannot be served hears so at once. */
+static void refuse(void *arg, int fd, int listener)
+{
+	struct smtpd *smtpd = arg;
+	char text[300];
+	int len = snprintf(text, sizeof(text),
+			   "421 4.3.2 %.200s Error: too many connections\r\n",
+			   smtpd->service->conf->v.myhostname);
+
+	(void)!send(fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	log_warning("a connection was refused: the limit of open files "
+		    "allows %zu",
+		    smtpd->max_sessions);
 }
 
 static struct workers_session *accepted(void *arg, struct worker *me, int fd,
@@ -198,23 +212,16 @@ static struct workers_session *accepted(void *arg, struct worker *me, int fd,
 	struct smtpd *smtpd = arg;
 	struct net_address address;
 
+	if (workers_session_count(smtpd->workers) >= smtpd->max_sessions) {
+		refuse(arg, fd, listener);
+		close(fd);
+		return NULL;
+	}
 	if (!net_address_from(peer, peer_size, &address)) {
 		close(fd);
 		return NULL;
 	}
 	return &smtpd_session_new(smtpd->server, fd, &address)->ws;
-}
-
-static void refuse(void *arg, int fd, int listener)
-{
-	struct smtpd *smtpd = arg;
-	char text[300];
-	int len = snprintf(text, sizeof(text),
-			   "421 4.3.2 %.200s Error: too many connections\r\n",
-			   smtpd->service->conf->v.myhostname);
-
-	(void)!send(fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	log_warning("no file descriptors left: a connection was refused");
 }
 
 static void *thread_begin(void *arg, TALLOC_CTX *mem)
@@ -229,7 +236,7 @@ static enum rc open_workers(struct smtpd *smtpd, struct fault *fault)
 				  THREADS_WITHOUT_LIMIT;
 	const struct workers_config config = {
 		.max_threads = max_threads,
-		.max_sessions = max_sessions(),
+		.max_sessions = max_files(),
 		.stack_bytes = 256 * 1024,
 		.arg = smtpd,
 		.accepted = accepted,
@@ -239,6 +246,9 @@ static enum rc open_workers(struct smtpd *smtpd, struct fault *fault)
 	enum rc rc;
 
 	smtpd->server->max_threads = max_threads;
+	smtpd->max_sessions = max_files() > 2 * SPARE_FILES ?
+				      max_files() - SPARE_FILES :
+				      max_files() / 2;
 	rc = workers_open(smtpd->server, &config, &smtpd->workers, fault);
 	if (rc != RC_OK)
 		return rc;
