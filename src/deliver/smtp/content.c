@@ -21,7 +21,7 @@ static bool content_is_clean(const struct smtp_content *c)
 
 	return (env->flags & (ENVELOPE_DOT_LINE | ENVELOPE_BARE_EOL)) == 0 &&
 	       (c->line_limit == 0 || env->longest_line <= c->line_limit) &&
-	       c->header == NULL && !c->to_7bit;
+	       c->header == NULL && c->whole == NULL;
 }
 
 static enum rc image_part(const struct smtp_content *c, uint64_t from,
@@ -91,10 +91,11 @@ static enum rc send_changed(const struct smtp_content *c,
 	if (text.limit > 0)
 		text.limit = MAX_OF(text.limit, (size_t)LIMIT_LEAST);
 	buf_init(&wire, chunk, WIRE_MAX_BYTES);
-	if (c->header != NULL) {
-		struct span rest = *c->header;
+	if (c->header != NULL || c->whole != NULL) {
+		struct span rest = c->whole != NULL ? *c->whole : *c->header;
 
-		at = c->image->header_length;
+		at = c->image->header_length +
+		     (c->whole != NULL ? c->image->body_length : 0);
 		for (; rest.len > 0; rest = span_skip(rest, CHUNK_BYTES)) {
 			wire_text_add(&text, span_take(rest, CHUNK_BYTES),
 				      &wire);

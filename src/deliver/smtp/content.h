@@ -18,8 +18,8 @@
 struct smtp_content {
 	const struct image *image;
 	size_t line_limit;     /* 0: none */
-	bool to_7bit;	       /* the server takes no 8-bit content */
 	const struct span *header; /* in place of the image's, or NULL */
+	const struct span *whole;  /* in place of all of it, or NULL */
 };
 
 /* It fits into one write, which no server that works keeps waiting. */

@@ -99,8 +99,10 @@ static bool features_read(struct smtp_session *s)
 static bool loops_back(const struct smtp_session *s, TALLOC_CTX *mem,
 		       const struct smtp_hello *hello, struct outcome *why)
 {
-	log_warning("host %s replied to HELO/EHLO with my own hostname %s",
-		    s->peer, s->settings->conf->v.myhostname);
+	if (s->tls == NULL)
+		log_warning("host %s replied to HELO/EHLO with my own "
+			    "hostname %s",
+			    s->peer, s->settings->conf->v.myhostname);
 	if (!hello->detect_loop)
 		return true;
 	*why = (struct outcome){
@@ -203,8 +205,8 @@ static bool handshake(struct smtp_session *s, TALLOC_CTX *mem,
 	hello->tls_failed = hello->policy->level == TLS_MAY;
 	return tls_required_failed(
 		s, "4.7.5",
-		strcmp(fault.text, "Server certificate not verified") == 0 ?
-			"Server certificate not verified" :
+		span_starts(span_from(fault.text), "Server certificate") ?
+			mem_strdup(mem, fault.text) :
 			"Cannot start TLS: handshake failure",
 		why);
 }

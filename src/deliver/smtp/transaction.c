@@ -1,34 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "deliver/smtp/transaction.h"
+#include "deliver/smtp/transaction_priv.h"
 
 #include "base/clock.h"
 #include "deliver/smtp/content.h"
+#include "deliver/smtp/downgrade.h"
 #include "deliver/smtp/generic.h"
 #include "mail/address.h"
-#include "mail/smtp_command.h"
 
-enum { PIPELINE_BYTES = 8 * 1024, REPLY_TEXT_MAX_BYTES = 900 };
-
-enum step { STEP_RSET, STEP_MAIL, STEP_RCPT, STEP_DATA };
-
-struct pending {
-	enum step step;
-	size_t recipient;
-};
-
-struct transaction {
-	struct smtp_client *client;
-	struct delivery *d;
-	struct smtp_session *s;
-	bool last_host;
-	struct outcome *why;
-	TALLOC_CTX *mem; /* of the delivery */
-	struct pending *pending;
-	size_t pending_count, pending_bytes;
-	bool *accepted;
-	size_t accepted_count;
-	struct span *header; /* rewritten, or NULL */
-	bool mail_refused, data_ready, lost, stale;
+enum {
+	PIPELINE_BYTES = 8 * 1024,
+	REPLY_TEXT_MAX_BYTES = 900,
+	CONVERT_MAX_BYTES = 128 * 1024 * 1024,
 };
 
 static void lost(struct transaction *t)
@@ -182,98 +164,6 @@ static bool command_add(struct transaction *t, enum step step,
 	return true;
 }
 
-static void xtext_parameter(struct buf *line, const char *name,
-			    const char *value)
-{
-	if (value == NULL || *value == '\0')
-		return;
-	buf_addf(line, " %s=", name);
-	xtext_encode_add(line, span_from(value));
-}
-
-static bool mail_line(struct transaction *t, struct buf *line)
-{
-	const struct envelope *env = t->d->image->env;
-	const unsigned can = t->s->features;
-	const char *sender;
-
-	if (!generic_address(t->client, t->mem, env->sender, &sender, t->why))
-		return false;
-	buf_add_text(line, "MAIL FROM:<");
-	if (*sender != '\0' && t->s->settings->quote_rfc821_envelope)
-		address_quote_add(line, span_from(sender));
-	else
-		buf_add_text(line, sender);
-	buf_add_char(line, '>');
-	if (can & SMTP_SIZE)
-		buf_addf(line, " SIZE=%llu",
-			 (unsigned long long)(t->d->image->header_length +
-					      t->d->image->body_length));
-	if ((can & SMTP_8BITMIME) && (env->flags & ENVELOPE_8BIT))
-		buf_add_text(line, " BODY=8BITMIME");
-	if ((can & SMTP_SMTPUTF8) && (env->flags & ENVELOPE_SMTPUTF8))
-		buf_add_text(line, " SMTPUTF8");
-	if (can & SMTP_DSN) {
-		if (env->dsn_ret != DSN_RET_DEFAULT)
-			buf_addf(line, " RET=%s",
-				 env->dsn_ret == DSN_RET_FULL ? "FULL" : "HDRS");
-		xtext_parameter(line, "ENVID", env->dsn_envid);
-	}
-	return true;
-}
-
-static void notify_parameter(struct buf *line, uint8_t notify)
-{
-	static const struct {
-		uint8_t bit;
-		const char *name;
-	} names[] = { { DSN_NOTIFY_NEVER, "NEVER" },
-		      { DSN_NOTIFY_SUCCESS, "SUCCESS" },
-		      { DSN_NOTIFY_FAILURE, "FAILURE" },
-		      { DSN_NOTIFY_DELAY, "DELAY" } };
-	const char *before = " NOTIFY=";
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (notify & names[i].bit) {
-			buf_addf(line, "%s%s", before, names[i].name);
-			before = ",";
-		}
-}
-
-/* "rfc822;jo@example.test": the type as it is, the address as xtext. */
-static void orcpt_parameter(struct buf *line, const char *orcpt)
-{
-	struct span rest, type;
-
-	if (orcpt == NULL || *orcpt == '\0')
-		return;
-	rest = span_from(orcpt);
-	if (!span_cut(&rest, ';', &type) || rest.ptr == NULL)
-		return;
-	buf_addf(line, " ORCPT=%.*s;", SPAN_FMT(type));
-	xtext_encode_add(line, rest);
-}
-
-static bool rcpt_line(struct transaction *t, size_t i, struct buf *line)
-{
-	const struct recipient *to = &t->d->request->recipients[i];
-	const char *address;
-
-	if (!generic_address(t->client, t->mem, to->address, &address, t->why))
-		return false;
-	buf_add_text(line, "RCPT TO:<");
-	if (t->s->settings->quote_rfc821_envelope)
-		address_quote_add(line, span_from(address));
-	else
-		buf_add_text(line, address);
-	buf_add_char(line, '>');
-	if (t->s->features & SMTP_DSN) {
-		notify_parameter(line, to->notify);
-		orcpt_parameter(line, to->dsn_orcpt);
-	}
-	return true;
-}
-
 /* An address that would break out of its command, or a line that is too long
  * to be one, never leaves. */
 static bool line_is_sound(const struct buf *line)
@@ -308,7 +198,7 @@ static void envelope_send(struct transaction *t)
 			return;
 	}
 	t->s->needs_reset = true;
-	if (!mail_line(t, &line)) {
+	if (!smtp_mail_line(t, &line)) {
 		all_failed(t, t->why);
 		return;
 	}
@@ -322,7 +212,7 @@ static void envelope_send(struct transaction *t)
 	for (size_t i = 0; i < t->d->request->recipient_count; i++) {
 		if (!delivery_is_open(t->d, i))
 			continue;
-		if (!rcpt_line(t, i, &line)) {
+		if (!smtp_rcpt_line(t, i, &line)) {
 			recipient_failed(t, i, t->why);
 			buf_clear(&line);
 			continue;
@@ -350,6 +240,7 @@ static bool content_send(struct transaction *t)
 		.image = t->d->image,
 		.line_limit = (size_t)set->line_length_limit,
 		.header = t->header,
+		.whole = t->whole,
 	};
 	struct outcome why;
 	struct fault fault;
@@ -473,8 +364,7 @@ static bool message_fits(struct transaction *t)
 			       .conn_use = t->s->uses,
 			       .tls = t->s->tls_text,
 			       .remote_mta = t->s->name };
-	const uint64_t size = t->d->image->header_length +
-			      t->d->image->body_length;
+	const uint64_t size = smtp_content_size(t);
 
 	if (t->s->size_limit_bytes > 0 && size > t->s->size_limit_bytes) {
 		why.dsn = "5.3.4";
@@ -497,6 +387,63 @@ static bool message_fits(struct transaction *t)
 	return false;
 }
 
+static bool convert_failed(struct transaction *t, enum delivery_action action,
+			   const char *dsn, const char *text)
+{
+	*t->why = (struct outcome){ .action = action,
+				    .dsn = dsn,
+				    .text = mem_printf(t->mem, "%s %s", text,
+						       t->s->peer),
+				    .relay = t->s->relay,
+				    .conn_use = t->s->uses,
+				    .tls = t->s->tls_text };
+	return false;
+}
+
+/* The server does not take what the message is made of: make it 7-bit. */
+static bool content_convert(struct transaction *t)
+{
+	const struct image *image = t->d->image;
+	const uint64_t size = image->header_length + image->body_length;
+	struct span header;
+	struct fault fault;
+	struct buf all, out;
+	size_t got;
+
+	if ((t->s->features & SMTP_8BITMIME) != 0 ||
+	    (image->env->flags & ENVELOPE_8BIT) == 0 ||
+	    t->s->settings->conf->v.disable_mime_output_conversion)
+		return true;
+	if (size > CONVERT_MAX_BYTES)
+		return convert_failed(t, DELIVERY_BOUNCED, "5.6.1",
+				      "message is too large to be converted "
+				      "to 7 bits for host");
+	buf_init(&all, t->mem, SIZE_MAX / 2);
+	buf_init(&out, t->mem, 4 * CONVERT_MAX_BYTES);
+	if (t->header != NULL)
+		header = *t->header;
+	else if (image_header(t->mem, image, &header, &fault) != RC_OK)
+		return convert_failed(t, DELIVERY_DEFERRED, "4.3.0",
+				      "queue file read error for host");
+	buf_add(&all, header);
+	if (!buf_reserve(&all, image->body_length) ||
+	    image_content_read(image, image->header_length, all.data + all.len,
+			       image->body_length, &got, &fault) != RC_OK ||
+	    got != image->body_length)
+		return convert_failed(t, DELIVERY_DEFERRED, "4.3.0",
+				      "queue file read error for host");
+	all.len += got;
+	downgrade_message(t->mem, buf_span(&all), &out);
+	if (out.full)
+		return convert_failed(t, DELIVERY_BOUNCED, "5.6.1",
+				      "message cannot be converted to 7 bits "
+				      "for host");
+	buf_done(&all);
+	t->whole = mem_new(t->mem, struct span);
+	*t->whole = buf_span(&out);
+	return true;
+}
+
 enum smtp_transaction_end smtp_transaction_run(struct smtp_client *client,
 					       struct delivery *d,
 					       struct smtp_session *s,
@@ -516,12 +463,13 @@ enum smtp_transaction_end smtp_transaction_run(struct smtp_client *client,
 		.accepted = mem_array(tmp, bool, count + 1),
 	};
 
-	if (!message_fits(&t))
-		return SMTP_TRANSACTION_DONE;
-	if (!generic_header(client, d, &t.header, why)) {
+	if (!generic_header(client, d, &t.header, why) ||
+	    !content_convert(&t)) {
 		all_failed(&t, why);
 		return SMTP_TRANSACTION_DONE;
 	}
+	if (!message_fits(&t))
+		return SMTP_TRANSACTION_DONE;
 	envelope_send(&t);
 	if (t.stale)
 		return SMTP_TRANSACTION_STALE;
