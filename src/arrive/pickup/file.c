@@ -355,9 +355,12 @@ static enum attempt message_queue(struct file *f, const char *bounce,
 /* The sender is told as of any other mail that cannot be delivered. */
 static enum attempt refused_queue(struct file *f, struct fault *fault)
 {
-	const char *why = mem_printf(f->mem, "error:%s %s", fault->dsn,
-				     fault->text);
+	struct span text = span_from(fault->text);
+	const char *why;
 
+	if (span_starts(text, "Error: "))
+		text = span_skip(text, strlen("Error: "));
+	why = mem_printf(f->mem, "error:%s %.*s", fault->dsn, SPAN_FMT(text));
 	if (lseek(f->fd, 0, SEEK_SET) != 0)
 		return ATTEMPT_LATER;
 	talloc_free(f->head);
