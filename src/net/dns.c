@@ -63,6 +63,7 @@ enum rc dns_open(TALLOC_CTX *mem, const struct dns_config *config,
 				       "/etc/resolv.conf",
 			       &count);
 	dns->asker = dns_asker_new(dns, config, servers, count);
+	dns->cache = dns_cache_new(dns);
 	*ret_dns = dns;
 	return RC_OK;
 }
@@ -171,7 +172,8 @@ static enum rc answer_read(TALLOC_CTX *mem, const char *name,
 struct pending {
 	const char *name;
 	enum dns_type type;
-	struct dns_question *question; /* NULL: an unusable name */
+	struct dns_answer *kept;       /* from the cache, or NULL */
+	struct dns_question *question; /* NULL: kept, or an unusable name */
 };
 
 static enum rc pending_begin(TALLOC_CTX *mem, struct dns *dns,
@@ -181,17 +183,32 @@ static enum rc pending_begin(TALLOC_CTX *mem, struct dns *dns,
 	*ret_pending = (struct pending){ .name = name, .type = type };
 	if (!name_can_be(span_from(name)))
 		return RC_OK;
+	ret_pending->kept = dns_cache_find(mem, dns->cache, name, type);
+	if (ret_pending->kept != NULL)
+		return RC_OK;
 	return dns_question_new(mem, dns->asker, name, type,
 				&ret_pending->question, fault);
 }
 
-static enum rc pending_end(TALLOC_CTX *mem, const struct pending *pending,
-			   uint64_t deadline_ms,
+static enum rc kept_give(TALLOC_CTX *mem, const struct pending *pending,
+			 struct dns_answer **ret_answer, struct fault *fault)
+{
+	*ret_answer = talloc_steal(mem, pending->kept);
+	if (pending->kept->outcome == DNS_FOUND)
+		return RC_OK;
+	return fault_outcome(fault, pending->kept->outcome, pending->name,
+			     pending->type);
+}
+
+static enum rc pending_end(TALLOC_CTX *mem, struct dns *dns,
+			   const struct pending *pending, uint64_t deadline_ms,
 			   struct dns_answer **ret_answer, struct fault *fault)
 {
 	struct ub_result *result;
 	enum rc rc;
 
+	if (pending->kept != NULL)
+		return kept_give(mem, pending, ret_answer, fault);
 	if (pending->question == NULL) {
 		struct dns_answer *answer = mem_new(mem, struct dns_answer);
 
@@ -205,8 +222,12 @@ static enum rc pending_end(TALLOC_CTX *mem, const struct pending *pending,
 	if (rc != RC_OK)
 		return fault_name(fault, RC_TEMP, pending->name, pending->type,
 				  "Host not found, try again");
-	return answer_read(mem, pending->name, pending->type, result,
-			   ret_answer, fault);
+	rc = answer_read(mem, pending->name, pending->type, result, ret_answer,
+			 fault);
+	if (rc == RC_OK || rc == RC_NONE)
+		dns_cache_put(dns->cache, pending->name, pending->type,
+			      *ret_answer, (uint32_t)MAX_OF(result->ttl, 0));
+	return rc;
 }
 
 static uint64_t deadline_of(const struct dns *dns)
@@ -225,7 +246,8 @@ enum rc dns_query(TALLOC_CTX *mem, struct dns *dns, const char *name,
 	rc = pending_begin(tmp, dns, name, type, &pending, fault);
 	if (rc != RC_OK)
 		return rc;
-	return pending_end(mem, &pending, deadline_of(dns), ret_answer, fault);
+	return pending_end(mem, dns, &pending, deadline_of(dns), ret_answer,
+			   fault);
 }
 
 static void host_add(struct dns_host *host, const struct dns_answer *answer)
@@ -265,7 +287,7 @@ enum rc dns_host_addresses_dns(TALLOC_CTX *mem, struct dns *dns,
 
 		if ((families & bits[i]) == 0)
 			continue;
-		got = pending_end(tmp, &pending[i], deadline_ms, &answer,
+		got = pending_end(tmp, dns, &pending[i], deadline_ms, &answer,
 				  &one);
 		if (got == RC_OK)
 			host_add(host, answer);

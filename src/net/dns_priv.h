@@ -13,13 +13,24 @@
 
 struct ub_result;
 struct dns_asker;
+struct dns_cache;
 struct dns_question;
 
 struct dns {
 	int timeout_ms;
 	struct hosts *hosts;
 	struct dns_asker *asker;
+	struct dns_cache *cache;
 };
+
+/* dns_cache.c */
+struct dns_cache *dns_cache_new(TALLOC_CTX *mem);
+/* A copy, or NULL. Never an answer that could not be given. */
+struct dns_answer *dns_cache_find(TALLOC_CTX *mem, struct dns_cache *cache,
+				  const char *name, enum dns_type type);
+void dns_cache_put(struct dns_cache *cache, const char *name,
+		   enum dns_type type, const struct dns_answer *answer,
+		   uint32_t ttl_s);
 
 struct dns_asker *dns_asker_new(TALLOC_CTX *mem, const struct dns_config *config,
 				const char *const *servers, size_t count);

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -41,6 +42,7 @@ static const struct zone_line zone[] = {
 	{ "4.3.2.10.in-addr.arpa", DNS_PTR, RDATA("\4host\4test\0"), 0 },
 	{ "9.0.0.127.in-addr.arpa", DNS_PTR, RDATA("\5local\4test\0"), 0 },
 	{ "fail.test", DNS_A, RDATA(""), 2 },
+	{ "fail2.test", DNS_A, RDATA(""), 2 },
 	{ "silent.test", DNS_A, RDATA(""), -1 },
 	{ "half.test", DNS_A, RDATA("\300\0\2\3"), 0 },
 	{ "half.test", DNS_AAAA, RDATA(""), 2 },
@@ -423,6 +425,86 @@ static void one_family_is_enough_when_the_other_fails(void **state)
 			 RC_TEMP);
 }
 
+static void an_answer_is_asked_for_once(void **state)
+{
+	static const struct {
+		const char *name;
+		enum dns_type type;
+		enum rc rc;
+		int more; /* questions the server gets the second time */
+	} cases[] = {
+		{ "b.mx.test", DNS_A, RC_OK, 0 },
+		{ "B.mx.TEST", DNS_A, RC_OK, 0 },
+		{ "two.test", DNS_MX, RC_OK, 0 },
+		{ "none.test", DNS_A, RC_NONE, 0 },
+		{ "two.test", DNS_A, RC_NONE, 0 },
+		{ "fail2.test", DNS_A, RC_TEMP, 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+		struct dns_answer *first = NULL, *second = NULL;
+		struct fault fault;
+		int asked;
+
+		print_message("  %s\n", cases[i].name);
+		assert_int_equal(dns_query(tmp, world.dns, cases[i].name,
+					   cases[i].type, &first, &fault),
+				 cases[i].rc);
+		asked = atomic_load(&world.asked);
+		assert_int_equal(dns_query(tmp, world.dns, cases[i].name,
+					   cases[i].type, &second, &fault),
+				 cases[i].rc);
+		if (cases[i].more == 0)
+			assert_int_equal(atomic_load(&world.asked), asked);
+		if (first == NULL)
+			continue;
+		assert_int_equal(second->count, first->count);
+		assert_int_equal(second->outcome, first->outcome);
+		for (size_t n = 0; n < first->count; n++)
+			if (first->records[n].name != NULL)
+				assert_string_equal(second->records[n].name,
+						    first->records[n].name);
+	}
+}
+
+static int confined_run(void)
+{
+	struct dns_config config = { .timeout_ms = 3000,
+				     .resolv_conf_path = world.resolv_conf,
+				     .hosts_path = world.hosts };
+	struct dns_answer *answer;
+	struct dns_host *host;
+	struct dns *dns;
+
+	if (dns_open(NULL, &config, &dns, NULL) != RC_OK)
+		return 1;
+	if (chroot("/proc/self/fdinfo") != 0) /* as good as empty */
+		return 2;
+	if (dns_host_addresses(dns, dns, "seven.test", DNS_BOTH, &host,
+			       NULL) != RC_OK)
+		return 3;
+	if (dns_query(dns, dns, "two.test", DNS_MX, &answer, NULL) != RC_OK)
+		return 4;
+	talloc_free(dns);
+	return 0;
+}
+
+static void it_works_after_a_chroot(void **state)
+{
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	pid = fork();
+	if (pid == 0)
+		_exit(confined_run());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void *asker_main(void *arg)
 {
 	for (int i = 0; i < 50; i++) {
@@ -480,6 +562,8 @@ int main(void)
 		cmocka_unit_test(records_come_as_the_zone_has_them),
 		cmocka_unit_test(none_and_not_now_are_kept_apart),
 		cmocka_unit_test(one_family_is_enough_when_the_other_fails),
+		cmocka_unit_test(an_answer_is_asked_for_once),
+		cmocka_unit_test(it_works_after_a_chroot),
 		cmocka_unit_test(threads_share_a_resolver),
 		cmocka_unit_test(a_host_name_has_sound_labels),
 	};
