@@ -15,7 +15,7 @@ struct options {
 	size_t override_count;
 	char mode; /* M, F, P, or 0 for main.cf */
 	char list; /* m, l, a, A, or 0 */
-	bool edit;
+	bool edit, explain;
 	enum postconf_edit what;
 };
 
@@ -24,6 +24,7 @@ static const char usage_text[] =
     "       postconf [-c DIR] [-e] NAME=VALUE...\n"
     "       postconf [-c DIR] -X|-# NAME...\n"
     "       postconf [-c DIR] -M|-F|-P [-efhHxX#] [SERVICE[/TYPE[/NAME]]...]\n"
+    "       postconf --explain [NAME...]\n"
     "       postconf -m | -l | -a | -A\n"
     "  Show or change the configuration.\n"
     "  -c DIR  configuration directory\n"
@@ -36,6 +37,7 @@ static const char usage_text[] =
     "  -o      as if main.cf said so\n"
     "  -e      set; -X remove; -# comment out\n"
     "  -M      lines of master.cf; -F their fields; -P their -o options\n"
+    "  --explain  what parameters mean\n"
     "  -m      types of lookup tables; -l of locks; -a, -A of SASL (server,\n"
     "          client)\n";
 
@@ -156,6 +158,7 @@ static void take_option(struct options *options, int option, const char *value)
 static void parse_options(struct options *options, int argc, char **argv)
 {
 	static const struct option longs[] = {{"help", no_argument, NULL, 1},
+					      {"explain", no_argument, NULL, 2},
 					      {NULL, 0, NULL, 0}};
 	int option;
 
@@ -166,7 +169,9 @@ static void parse_options(struct options *options, int argc, char **argv)
 			fputs(usage_text, stdout);
 			exit(0);
 		}
-		if (!take_output_option(options, option))
+		if (option == 2)
+			options->explain = true;
+		else if (!take_output_option(options, option))
 			take_option(options, option, optarg);
 	}
 	options->pc.names = argv + optind;
@@ -261,7 +266,10 @@ static enum rc run(struct options *options, struct fault *fault)
 	if (options->edit && options->mode == 0)
 		return postconf_edit_main(folder(options), options->what,
 					  pc->names, pc->name_count, fault);
+	pc->defaults = pc->defaults || options->explain;
 	load(options);
+	if (options->explain)
+		return postconf_explain(pc, fault);
 	if (options->edit)
 		return postconf_edit_master(pc, options->mode, options->what,
 					    fault);

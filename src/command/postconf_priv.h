@@ -40,6 +40,10 @@ void postconf_print_pair(const struct postconf *pc, const char *name,
 MUST_CHECK enum rc postconf_value(const struct postconf *pc, const char *text,
 				  const char **ret_text, struct fault *fault);
 
+/* postconf_explain.c: what parameters mean, with type, range and default. */
+MUST_CHECK enum rc postconf_explain(const struct postconf *pc,
+				    struct fault *fault);
+
 /* postconf_edit.c: "name=value" or names in main.cf of a directory. */
 MUST_CHECK enum rc postconf_edit_main(const char *config_directory,
 				      enum postconf_edit what, char **args,
