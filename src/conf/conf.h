@@ -57,7 +57,8 @@ void conf_unref(struct conf *conf); /* NULL is allowed */
 /* What the operator should hear: names that nothing uses ("did you mean"),
  * parameters without effect here, lines that override others, values of the
  * user's own that cannot be expanded. table may be NULL; with it, names that
- * master.cf uses count as used. A list of count lines, child of mem. */
+ * master.cf uses count as used, and its own lines are looked at too. A list of
+ * count lines, child of mem. */
 struct master_table;
 void conf_warnings(TALLOC_CTX *mem, const struct conf *conf,
 		   const struct master_table *table,

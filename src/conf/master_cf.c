@@ -388,17 +388,52 @@ enum rc master_cf_parse(TALLOC_CTX *mem, const struct conf *conf,
 	return RC_OK;
 }
 
+/* The index of a later line for the same service, or the count. */
+static size_t find_later(const struct master_table *table, size_t index)
+{
+	const struct master_entry *entry = &table->entries[index];
+	size_t i = index + 1;
+
+	for (; i < table->count; i++) {
+		if (table->entries[i].type == entry->type &&
+		    strcmp(table->entries[i].name, entry->name) == 0)
+			break;
+	}
+	return i;
+}
+
+static void warn_repeated(struct master_table *table)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		const struct master_entry *entry = &table->entries[i];
+		size_t later = find_later(table, i);
+
+		if (later == table->count)
+			continue;
+		table_warn(table,
+			   mem_printf(table,
+				      "%s, line %d: duplicate entry for %s/%s: "
+				      "the one in line %d counts",
+				      table->path, entry->line, entry->name,
+				      service_type_name(entry->type),
+				      table->entries[later].line));
+	}
+}
+
 enum rc master_cf_load_all(TALLOC_CTX *mem, const struct conf *conf,
-			   struct master_table **ret_table, struct fault *fault)
+			   struct master_table **ret_table,
+			   struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	const char *path =
-	    mem_printf(tmp, "%s/master.cf", conf->config_directory);
+		mem_printf(tmp, "%s/master.cf", conf->config_directory);
 	struct span text;
 
-	if (lines_read_file(tmp, path, &text, fault) != RC_OK)
+	if (lines_read_file(tmp, path, &text, fault) != RC_OK ||
+	    master_cf_parse(mem, conf, text, path, ret_table, fault) != RC_OK)
 		return RC_CONF;
-	return master_cf_parse(mem, conf, text, path, ret_table, fault);
+	warn_repeated(*ret_table);
+	return RC_OK;
 }
 
 /* Does "name/type" or "type" of master_service_disable mean this entry? */
@@ -429,20 +464,6 @@ static bool is_disabled(const struct conf *conf,
 	return false;
 }
 
-/* The index of a later line for the same service, or the count. */
-static size_t find_later(const struct master_table *table, size_t index)
-{
-	const struct master_entry *entry = &table->entries[index];
-	size_t i = index + 1;
-
-	for (; i < table->count; i++) {
-		if (table->entries[i].type == entry->type &&
-		    strcmp(table->entries[i].name, entry->name) == 0)
-			break;
-	}
-	return i;
-}
-
 enum rc master_cf_load(TALLOC_CTX *mem, const struct conf *conf,
 		       struct master_table **ret_table, struct fault *fault)
 {
@@ -453,18 +474,9 @@ enum rc master_cf_load(TALLOC_CTX *mem, const struct conf *conf,
 		return RC_CONF;
 	for (size_t i = 0; i < table->count; i++) {
 		const struct master_entry *entry = &table->entries[i];
-		size_t later = find_later(table, i);
 
-		if (later < table->count)
-			table_warn(
-			    table,
-			    mem_printf(table,
-				       "%s, line %d: duplicate entry for "
-				       "%s/%s: the one in line %d counts",
-				       table->path, entry->line, entry->name,
-				       service_type_name(entry->type),
-				       table->entries[later].line));
-		else if (!is_disabled(conf, entry))
+		if (find_later(table, i) == table->count &&
+		    !is_disabled(conf, entry))
 			table->entries[kept++] = *entry;
 	}
 	table->count = kept;

@@ -303,6 +303,23 @@ static void what_nothing_uses_is_said_with_a_suggestion(void **state)
 			 RC_OK);
 	assert_false(warns(w, table, "unused parameter: in_master"));
 	assert_true(warns(w, table, "unused parameter: relay_destination"));
+
+	world_write(w, "master.cf",
+		    "smtp inet n - n - - smtpd -o relayhst=x -o own=y\n"
+		    " -o relayhost=$own -o smtp_destination_rate_delay=1\n"
+		    " -o tls_random_bytes=3\n"
+		    "smtp inet n - n - - smtpd -o sysl_name=x\n"
+		    "a unix - - n - - x -o a_destination_rate_delay=1s\n");
+	assert_int_equal(master_cf_load_all(w->mem, w->conf, &table, &w->fault),
+			 RC_OK);
+	assert_true(warns(w, table,
+			  "master.cf, line 1: unused parameter: relayhst=x; "
+			  "did you mean \"relayhost\"?"));
+	assert_false(warns(w, table, "unused parameter: own=y"));
+	assert_false(warns(w, table, "smtp_destination_rate_delay"));
+	assert_false(warns(w, table, "a_destination_rate_delay"));
+	assert_true(warns(w, table, "line 1: tls_random_bytes has no effect"));
+	assert_true(warns(w, table, "line 1: duplicate entry for smtp/inet"));
 	world_free(w);
 }
 
