@@ -64,9 +64,13 @@ static enum rc make_parents(TALLOC_CTX *mem, const char *path,
 
 		if (stat(parent, &st) == 0)
 			continue;
-		if (make_directory(parent, &made, fault) != RC_OK ||
-		    (made && file_sync_parent(AT_FDCWD, parent, fault) != RC_OK))
+		if (make_directory(parent, &made, fault) != RC_OK)
 			return fault_add(fault, "create maildir");
+		if (made && file_sync_parent(AT_FDCWD, parent, fault) != RC_OK) {
+			/* The next attempt must not take it for safe. */
+			rmdir(parent);
+			return fault_add(fault, "create maildir");
+		}
 	}
 	return RC_OK;
 }
@@ -74,19 +78,23 @@ static enum rc make_parents(TALLOC_CTX *mem, const char *path,
 static enum rc maildir_make(struct maildir *dir, struct fault *fault)
 {
 	static const char *const parts[] = { "tmp", "cur", "new" };
-	bool made = false;
+	bool made[ARRAY_LEN(parts)] = { false };
+	enum rc rc = make_parents(dir, dir->path, fault);
 
-	if (make_parents(dir, dir->path, fault) != RC_OK)
-		return fault->rc;
+	for (size_t i = 0; i < ARRAY_LEN(parts) && rc == RC_OK; i++)
+		rc = make_directory(mem_printf(dir, "%s%s", dir->path,
+					       parts[i]),
+				    &made[i], fault);
+	if (rc == RC_OK)
+		rc = file_sync_parent(AT_FDCWD,
+				      mem_printf(dir, "%snew", dir->path),
+				      fault);
+	if (rc == RC_OK)
+		return RC_OK;
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		if (make_directory(mem_printf(dir, "%s%s", dir->path, parts[i]),
-				   &made, fault) != RC_OK)
-			return fault_add(fault, "create maildir");
-	if (made)
-		return file_sync_parent(AT_FDCWD,
-					mem_printf(dir, "%snew", dir->path),
-					fault);
-	return RC_OK;
+		if (made[i])
+			rmdir(mem_printf(dir, "%s%s", dir->path, parts[i]));
+	return fault_add(fault, "create maildir");
 }
 
 static enum rc tmp_open(struct maildir *dir, const char *host,

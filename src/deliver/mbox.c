@@ -236,5 +236,12 @@ enum rc mbox_sync_name(const struct mbox *mbox, struct fault *fault)
 {
 	if (!mbox->created)
 		return RC_OK;
-	return file_sync_parent(AT_FDCWD, mbox->path, fault);
+	if (file_sync_parent(AT_FDCWD, mbox->path, fault) == RC_OK)
+		return RC_OK;
+	/* The next attempt must not find the message, nor take the name for
+	 * safe. */
+	if (ftruncate(mbox->fd, 0) != 0)
+		return fault->rc;
+	unlink(mbox->path);
+	return fault->rc;
 }
