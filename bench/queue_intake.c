@@ -92,7 +92,8 @@ static uint64_t cpu_us(void)
 	struct rusage use;
 
 	getrusage(RUSAGE_SELF, &use);
-	return (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * US_PER_S +
+	return (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) *
+		       US_PER_S +
 	       (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
 }
 
@@ -125,8 +126,8 @@ static void measure(struct load *load, int threads, unsigned int seconds)
 
 static char *body_of(size_t bytes)
 {
-	static const char line[] = "\r\nThe quick brown fox jumps over the lazy "
-				   "dog, and then goes home.\r\n";
+	static const char line[] = "\r\nThe quick brown fox jumps over the "
+				   "lazy dog, and then goes home.\r\n";
 	char *body = mem_array(NULL, char, bytes + 1);
 
 	for (size_t i = 0; i < bytes; i++)

@@ -87,7 +87,8 @@ static void show_recipient(const struct view *view,
 {
 	attribute(view, "dsn_orig_rcpt", recipient->dsn_orcpt);
 	if (recipient->notify != 0)
-		record(view, RECORD_ATTRIBUTE, "named_attribute: notify_flags=%d",
+		record(view, RECORD_ATTRIBUTE,
+		       "named_attribute: notify_flags=%d",
 		       recipient->notify);
 	record(view, RECORD_ORIGINAL, "original_recipient: %s",
 	       recipient->original);
@@ -305,8 +306,9 @@ static bool view_option(struct view *view, int option)
 
 int main(int argc, char **argv)
 {
-	static const struct option longs[] = { { "help", no_argument, NULL, 'H' },
-					       { NULL, 0, NULL, 0 } };
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'H' }, { NULL, 0, NULL, 0 }
+	};
 	const char *config_directory = NULL;
 	struct view view = { 0 };
 	struct fault fault;

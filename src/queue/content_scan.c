@@ -42,7 +42,8 @@ static void scan_part(struct content_scan *scan, struct span part, bool has_lf)
 		scan->flags |= ENVELOPE_BARE_EOL;
 	line_grows(scan, inner.len);
 	if (!has_lf) {
-		scan->after_cr = ends_in_cr || (scan->after_cr && part.len == 0);
+		scan->after_cr = ends_in_cr ||
+				 (scan->after_cr && part.len == 0);
 		return;
 	}
 	if (!ends_in_cr && !(scan->after_cr && part.len == 0))

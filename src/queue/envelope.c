@@ -91,7 +91,8 @@ struct recipient *envelope_add_recipient(struct envelope *env,
 					     struct recipient,
 					     MAX_OF(cap * 2, (size_t)1));
 	recipient = &env->recipients[env->recipient_count++];
-	*recipient = (struct recipient){ .address = mem_span_dup(env, address) };
+	*recipient = (struct recipient){ 0 };
+	recipient->address = mem_span_dup(env, address);
 	return recipient;
 }
 
@@ -258,11 +259,12 @@ static bool take_recipient_field(struct envelope *env, struct span value)
 
 static bool take_text_field(struct envelope *env, const struct field *field)
 {
-	for (size_t i = 0; i < ARRAY_LEN(text_fields); i++)
+	for (size_t i = 0; i < ARRAY_LEN(text_fields); i++) {
+		char *at = (char *)env + text_fields[i].offset;
+
 		if (text_fields[i].tag == field->tag)
-			return field_text(field,
-					  (const char **)((char *)env +
-							  text_fields[i].offset));
+			return field_text(field, (const char **)at);
+	}
 	return true; /* written by a later version: skipped */
 }
 
@@ -314,7 +316,8 @@ enum rc envelope_decode(TALLOC_CTX *mem, struct span bytes,
 	rest = span_skip(rest, magic.len);
 	while (good && take_field(&rest, &field))
 		good = take_any_field(env, &field, &expected);
-	if (!good || field.tag != TAG_END || rest.ptr == NULL || expected != env->recipient_count) {
+	if (!good || field.tag != TAG_END || rest.ptr == NULL ||
+	    expected != env->recipient_count) {
 		talloc_free(env);
 		return fault_set(fault, RC_PERM, "5.3.0",
 				 "damaged message envelope");

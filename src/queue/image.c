@@ -185,7 +185,8 @@ static enum rc image_begin_read(TALLOC_CTX *mem, int fd, uint64_t offset,
 	struct image_head head;
 	char *first = mem_array(mem, char, FIRST_READ_BYTES);
 	size_t got;
-	enum rc rc = read_some(fd, offset, first, FIRST_READ_BYTES, &got, fault);
+	enum rc rc = read_some(fd, offset, first, FIRST_READ_BYTES, &got,
+			       fault);
 
 	if (rc != RC_OK)
 		return rc;

@@ -292,7 +292,8 @@ static void envelope_complete(struct intake_priv *priv, struct envelope *env)
 	content_scan_end(&header);
 	content_scan_end(&priv->scan);
 	/* 8BIT is about the body only: it asks for 8BITMIME. */
-	env->flags |= priv->scan.flags | (header.flags & ~(uint32_t)ENVELOPE_8BIT);
+	env->flags |= priv->scan.flags |
+		      (header.flags & ~(uint32_t)ENVELOPE_8BIT);
 	env->longest_line = MAX_OF(header.longest_line,
 				   priv->scan.longest_line);
 	env->size_bytes = priv->message.content_bytes;

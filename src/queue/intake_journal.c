@@ -519,8 +519,9 @@ static void *preparer_run(void *arg)
 		if (wanted && now_ms >= journal->retry_ms) {
 			prepare_spare(journal);
 		} else if (wanted) {
-			struct timespec at = deadline_after(
-				CLOCK_MONOTONIC, (int)(journal->retry_ms - now_ms));
+			int wait_ms = (int)(journal->retry_ms - now_ms);
+			struct timespec at =
+				deadline_after(CLOCK_MONOTONIC, wait_ms);
 
 			pthread_cond_timedwait(&journal->wanted, &journal->lock,
 					       &at);

@@ -46,7 +46,8 @@ bool segment_writer_is_valid(const char *writer)
 	return true;
 }
 
-bool segment_name_parse(const char *name, char ret_writer[WRITER_NAME_MAX_BYTES],
+bool segment_name_parse(const char *name,
+			char ret_writer[WRITER_NAME_MAX_BYTES],
 			uint32_t *ret_number)
 {
 	struct span rest = span_from(name);
@@ -77,8 +78,8 @@ static uint32_t head_crc(const struct segment_head *head)
 static bool head_is_good(const struct segment_head *head)
 {
 	return memcmp(head->magic, SEGMENT_MAGIC, sizeof(head->magic)) == 0 &&
-	       head->version == SEGMENT_VERSION && head->crc == head_crc(head) &&
-	       head->size_bytes <= UINT32_MAX;
+	       head->version == SEGMENT_VERSION &&
+	       head->crc == head_crc(head) && head->size_bytes <= UINT32_MAX;
 }
 
 enum rc segment_head_read(int fd, const char *writer, uint32_t number,

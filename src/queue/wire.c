@@ -161,7 +161,8 @@ enum rc delivery_request_take(TALLOC_CTX *mem, struct packet_in *in,
 			      struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
-	struct delivery_request *request = mem_new(tmp, struct delivery_request);
+	struct delivery_request *request =
+		mem_new(tmp, struct delivery_request);
 	struct span env;
 
 	request->fd = packet_take_fd(in);

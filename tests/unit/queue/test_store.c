@@ -298,7 +298,7 @@ static void count_straggler(void *arg, const struct place *place,
 	(*(size_t *)arg)++;
 }
 
-static void a_segment_with_nothing_alive_is_recycled_and_used_again(void **state)
+static void a_segment_with_nothing_alive_is_used_again(void **state)
 {
 	struct world *world = *state;
 	struct place places[50];
@@ -489,7 +489,7 @@ int main(void)
 		WORLD_TEST(a_moved_file_that_is_not_whole_loses_to_its_record),
 		WORLD_TEST(flags_and_times_of_a_file_survive),
 		WORLD_TEST(a_long_log_is_shortened),
-		WORLD_TEST(a_segment_with_nothing_alive_is_recycled_and_used_again),
+		WORLD_TEST(a_segment_with_nothing_alive_is_used_again),
 		WORLD_TEST(a_note_is_taken_once_and_a_scan_finds_the_rest),
 		WORLD_TEST(a_flipped_bit_costs_one_message_and_is_kept_aside),
 		WORLD_TEST(a_record_cut_off_anywhere_is_never_delivered),
