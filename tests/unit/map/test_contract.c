@@ -4,7 +4,11 @@
 
 #include <pthread.h>
 
-enum { THREADS = 4, ROUNDS = 500, LARGE_ENTRIES = 80000 };
+enum { THREADS = 4, ROUNDS = 500, LARGE_ENTRIES = 50000 };
+
+#define LARGE_VALUE                                                          \
+	"value number %d, long enough that so many of them are more than is " \
+	"read into memory whole"
 
 static const char source_text[] =
 	"# a comment\n"
@@ -184,7 +188,7 @@ static void a_large_table_answers_like_a_small_one(void **state)
 	buf_init(&text, w, 64 * 1024 * 1024);
 	buf_add_text(&text, "alpha one\n");
 	for (int i = 0; i < LARGE_ENTRIES; i++)
-		buf_addf(&text, "key%d value number %d of many\n", i, i);
+		buf_addf(&text, "key%d " LARGE_VALUE "\n", i, i);
 	world_write(w, "large", buf_span(&text));
 	for (size_t i = 0; i < ARRAY_LEN(file_types); i++) {
 		struct map *map;
@@ -195,9 +199,10 @@ static void a_large_table_answers_like_a_small_one(void **state)
 		map = world_map(w, mem_printf(w, "%s:%s", file_types[i],
 					      world_path(w, "large")));
 		assert_found(map, "alpha", "one");
-		assert_found(map, "key4711", "value number 4711 of many");
-		assert_found(map, "KEY79999", "value number 79999 of many");
-		assert_found(map, "key80000", NULL);
+		assert_found(map, "key4711", mem_printf(w, LARGE_VALUE, 4711));
+		assert_found(map, "KEY49999",
+			     mem_printf(w, LARGE_VALUE, 49999));
+		assert_found(map, "key50000", NULL);
 		ask_from_threads(map);
 		talloc_free(map);
 	}
@@ -256,6 +261,127 @@ static void a_text_written_in_place_is_noticed(void **state)
 	assert_found(map, "alpha", "one");
 	world_write(w, "text", SPAN_OF("alpha two\n"));
 	wait_found(map, "alpha", "two");
+}
+
+static void put_one(struct world *w, const char *name, const char *key,
+		    const char *value)
+{
+	struct map_build_options options = {
+		MAP_BUILD_INCREMENTAL | MAP_BUILD_REPLACE, world_warn, w
+	};
+	struct map_writer *writer;
+	struct fault fault;
+
+	assert_int_equal(map_writer_open(w, w->conf, span_from(name), NULL,
+					 &options, &writer, &fault),
+			 RC_OK);
+	assert_int_equal(map_writer_put(writer, span_from(key),
+					span_from(value), &fault),
+			 RC_OK);
+	assert_int_equal(map_writer_commit(writer, &fault), RC_OK);
+	talloc_free(writer);
+}
+
+static void a_key_changed_in_the_file_is_noticed(void **state)
+{
+	struct world *w = *state;
+	struct fault fault;
+	struct buf text;
+
+	buf_init(&text, w, 64 * 1024 * 1024);
+	buf_add_text(&text, "alpha one\n");
+	for (size_t i = 0; i < 3; i++) { /* cdb is only made anew */
+		char *name = mem_printf(w, "%s:%s", file_types[i],
+					world_path(w, "edited"));
+		struct map *map;
+
+		print_message("  %s\n", name);
+		world_write(w, "edited", buf_span(&text));
+		assert_int_equal(world_build(w, file_types[i], "edited", 0,
+					     &fault),
+				 RC_OK);
+		map = world_map(w, name);
+		assert_found(map, "alpha", "one");
+		put_one(w, name, "alpha", "two");
+		wait_found(map, "alpha", "two");
+	}
+}
+
+static void a_key_changed_in_a_large_file_is_noticed_at_once(void **state)
+{
+	struct world *w = *state;
+	struct fault fault;
+	struct buf text;
+
+	buf_init(&text, w, 64 * 1024 * 1024);
+	buf_add_text(&text, "alpha one\n");
+	for (int i = 0; i < LARGE_ENTRIES; i++)
+		buf_addf(&text, "key%d " LARGE_VALUE "\n", i, i);
+	world_write(w, "edited", buf_span(&text));
+	for (size_t i = 0; i < 3; i++) {
+		char *name = mem_printf(w, "%s:%s", file_types[i],
+					world_path(w, "edited"));
+		struct map *map;
+
+		print_message("  %s\n", name);
+		assert_int_equal(world_build(w, file_types[i], "edited", 0,
+					     &fault),
+				 RC_OK);
+		map = world_map(w, name);
+		assert_found(map, "alpha", "one");
+		put_one(w, name, "alpha", "two");
+		assert_found(map, "alpha", "two");
+		assert_found(map, "key4711", mem_printf(w, LARGE_VALUE, 4711));
+		talloc_free(map);
+	}
+}
+
+/* Until it fails so, at most five seconds. */
+static void wait_temp(struct map *map, const char *key)
+{
+	for (int i = 0; i < 250; i++) {
+		TALLOC_CTX *mem = talloc_new(NULL);
+		struct fault fault;
+		struct span value;
+		enum rc rc = map_lookup(map, mem, span_from(key), &value,
+					&fault);
+
+		talloc_free(mem);
+		assert_int_not_equal(rc, RC_NONE);
+		if (rc == RC_TEMP)
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	}
+	fail_msg("%s did not fail", map_name(map));
+}
+
+static void a_table_that_is_gone_is_try_later_until_it_is_back(void **state)
+{
+	static const char *const tables[] = { "hash:%s", "texthash:%s",
+					      "regexp:%s" };
+	struct world *w = *state;
+	struct fault fault;
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		char *path = world_path(w, "gone");
+		char *type = mem_span_dup(w, span_take(span_from(tables[i]),
+						       strlen(tables[i]) - 3));
+		char *file = i == 0 ? world_path(w, "gone.db") : path;
+		struct map *map;
+
+		print_message("  %s\n", type);
+		world_write(w, "gone", SPAN_OF("/a/ b\n"));
+		assert_int_equal(world_build(w, "hash", "gone", 0, &fault),
+				 RC_OK);
+		map = world_map(w, mem_printf(w, "%s:%s", type, path));
+		assert_found(map, "/a/", "b");
+		assert_int_equal(unlink(file), 0);
+		wait_temp(map, "/a/");
+		world_write(w, "gone", SPAN_OF("/a/ c\n"));
+		assert_int_equal(world_build(w, "hash", "gone", 0, &fault),
+				 RC_OK);
+		wait_found(map, "/a/", "c");
+	}
 }
 
 static void a_table_that_cannot_be_opened_says_what_to_do(void **state)
@@ -356,6 +482,11 @@ int main(void)
 		cmocka_unit_test(a_large_table_answers_like_a_small_one),
 		cmocka_unit_test(a_table_made_anew_is_noticed),
 		cmocka_unit_test(a_text_written_in_place_is_noticed),
+		cmocka_unit_test(a_key_changed_in_the_file_is_noticed),
+		cmocka_unit_test(
+			a_key_changed_in_a_large_file_is_noticed_at_once),
+		cmocka_unit_test(
+			a_table_that_is_gone_is_try_later_until_it_is_back),
 		cmocka_unit_test(a_table_that_cannot_be_opened_says_what_to_do),
 		cmocka_unit_test(
 			a_broken_table_in_a_list_is_try_later_until_it_is_made),
