@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "conf/conf.h"
+#include "mail/address.h"
 #include "map/match_list.h"
 #include "queue/crc32c.h"
 #include "rule/maildrop.h"
@@ -159,6 +160,7 @@ static void user_check(TALLOC_CTX *mem, struct conf *conf)
 
 struct drop {
 	TALLOC_CTX *mem;
+	struct conf *conf;
 	int dir, fd;
 	char name[NAME_MAX_BYTES];
 	struct buf head; /* until it is read */
@@ -208,6 +210,75 @@ static void drop_create(struct drop *drop, const struct conf *conf)
 		die(EX_TEMPFAIL, "create a file in %s: %m", path);
 }
 
+/* user+list@domain without the extension. */
+static struct span extension_strip(struct drop *drop, struct span address)
+{
+	struct address_parts parts = address_split(address);
+	struct span base, extension;
+
+	if (!address_split_extension(parts.local,
+				     drop->conf->v.recipient_delimiter,
+				     drop->conf->v.owner_request_special, &base,
+				     &extension))
+		return address;
+	return span_from(mem_printf(drop->mem, "%.*s%s%.*s", SPAN_FMT(base),
+				    parts.has_domain ? "@" : "",
+				    SPAN_FMT(parts.domain)));
+}
+
+static bool sender_fits(struct drop *drop, struct span sender,
+			struct span pattern)
+{
+	const char *empty =
+		drop->conf->v.empty_address_local_login_sender_maps_lookup_key;
+
+	if (span_is(pattern, "*"))
+		return true;
+	if (sender.len == 0)
+		return span_is(pattern, empty);
+	if (pattern.len > 1 && pattern.ptr[0] == '@') {
+		struct address_parts parts = address_split(sender);
+
+		return parts.has_domain &&
+		       span_eq_nocase(parts.domain, span_skip(pattern, 1));
+	}
+	return span_eq_nocase(pattern, sender);
+}
+
+/* local_login_sender_maps: which senders this user may name. */
+static void sender_check(struct drop *drop, const struct maildrop_head *head)
+{
+	const char *text = drop->conf->v.local_login_sender_maps;
+	struct privilege_user *user;
+	struct span value, pattern, sender;
+	struct maps *maps;
+	struct fault fault;
+	const char *login;
+	enum rc rc;
+
+	if (strcmp(text, "static:*") == 0)
+		return;
+	rc = privilege_user_find_uid(drop->mem, getuid(), &user, &fault);
+	if (rc == RC_TEMP)
+		drop_abandon(drop, EX_TEMPFAIL, "%s", fault.text);
+	login = rc == RC_OK ? user->name :
+			      mem_printf(drop->mem, "uid:%u", getuid());
+	rc = maps_open(drop->mem, drop->conf, "local_login_sender_maps", text,
+		       MAP_FOLD, &maps, &fault);
+	if (rc == RC_OK)
+		rc = maps_lookup(maps, drop->mem, span_from(login), &value,
+				 &fault);
+	if (rc != RC_OK && rc != RC_NONE)
+		drop_abandon(drop, EX_TEMPFAIL, "local_login_sender_maps: %s",
+			     fault.text);
+	sender = extension_strip(drop, span_from(head->sender));
+	while (rc == RC_OK && span_token(&value, ", \t\r\n", &pattern))
+		if (sender_fits(drop, sender, pattern))
+			return;
+	drop_abandon(drop, EX_NOPERM, "not authorized to use sender='%s'",
+		     head->sender);
+}
+
 static void head_take(struct drop *drop, struct span bytes)
 {
 	struct maildrop_head *head;
@@ -222,6 +293,7 @@ static void head_take(struct drop *drop, struct span bytes)
 	switch (maildrop_head_parse(drop->mem, &rest, &head, &fault)) {
 	case RC_OK:
 		drop->head_read = true;
+		sender_check(drop, head);
 		talloc_free(head);
 		buf_done(&drop->head);
 		break;
@@ -363,6 +435,7 @@ int main(int argc, char **argv)
 	conf = conf_allowed(options_read(argc, argv));
 	user_check(mem, conf);
 	drop.mem = mem;
+	drop.conf = conf;
 	if (conf->v.message_size_limit > 0)
 		drop.max = (uint64_t)conf->v.message_size_limit +
 			   MAILDROP_HEAD_MAX_BYTES;

@@ -37,6 +37,8 @@ enum cleanup_flags {
 	CLEANUP_EXTRACT_RECIPIENTS = 32, /* sendmail -t */
 	CLEANUP_BOUNCE = 64, /* queued only to be returned: no limits; the
 			      * origin's filter is "error:DSN text" */
+	CLEANUP_DETECT_UTF8 = 128, /* needs SMTPUTF8 when a header or an address
+				    * is UTF-8: smtputf8_autodetect_classes */
 	CLEANUP_SMTPD = CLEANUP_FILTER | CLEANUP_MAP,
 };
 

@@ -84,6 +84,13 @@ void cleanup_duplicates_done(struct cleanup *c)
 	HASH_CLEAR(hh, c->duplicates); /* the table; entries are children of c */
 }
 
+static void utf8_note(struct cleanup *c, struct span address)
+{
+	if ((c->flags & CLEANUP_DETECT_UTF8) && !text_is_ascii(address) &&
+	    text_is_utf8(address))
+		c->env->flags |= ENVELOPE_SMTPUTF8;
+}
+
 struct incoming {
 	struct span original;
 	const char *dsn_orcpt;
@@ -97,6 +104,7 @@ static void recipient_add(struct cleanup *c, struct span address,
 
 	if (!duplicate_note(c, address, in->original))
 		return;
+	utf8_note(c, address);
 	recipient = envelope_add_recipient(c->env, address);
 	recipient->original = mem_span_dup(c->env, in->original);
 	if (in->dsn_orcpt != NULL)
@@ -194,6 +202,7 @@ enum rc cleanup_sender(struct cleanup *c, struct span address,
 	address = span_from(rewrite_address(scratch, c->service->conf,
 					    REWRITE_LOCAL, address));
 	rc = sender_map(c, scratch, &address, fault);
+	utf8_note(c, address);
 	if (rc == RC_OK)
 		envelope_set_text(c->env, &c->env->sender, address);
 	return cleanup_fault_plain(c, rc, fault);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <openssl/evp.h>
+
 #include "mail/address_list.h"
 #include "mail/date.h"
 #include "mail/header.h"
@@ -198,6 +200,9 @@ static void field_accept(struct cleanup *c, struct span text)
 		return;
 	}
 	header.value = span_trim(span_skip(text, value_at));
+	if ((c->flags & CLEANUP_DETECT_UTF8) && !text_is_ascii(text) &&
+	    text_is_utf8(text))
+		c->env->flags |= ENVELOPE_SMTPUTF8;
 	traits = header_traits(header.name);
 	note_seen(c, &header, traits);
 	if (c->mime != NULL && (traits & HEADER_MIME))
@@ -260,13 +265,35 @@ enum rc cleanup_field(struct cleanup *c)
 	return c->rc;
 }
 
+/* RFC 2047, base64 words of whole characters. */
+static void encoded_add(struct buf *out, const char *charset, const char *name)
+{
+	enum { WORD_BYTES = 30 };
+	struct span rest = span_from(name);
+
+	while (rest.len > 0) {
+		unsigned char text[WORD_BYTES / 3 * 4 + 1];
+		size_t len = MIN_OF(rest.len, (size_t)WORD_BYTES);
+
+		while (len > 1 && len < rest.len &&
+		       (rest.ptr[len] & 0xc0) == 0x80)
+			len--; /* not inside a UTF-8 character */
+		EVP_EncodeBlock(text, (const unsigned char *)rest.ptr,
+				(int)len);
+		buf_addf(out, "%s=?%s?B?%s?=",
+			 rest.ptr == name ? "" : "\r\n ", charset,
+			 (const char *)text);
+		rest = span_skip(rest, len);
+	}
+}
+
 /* A display name as RFC 5322 wants it: atoms, or a quoted string. */
 static void phrase_add(struct buf *out, const char *name)
 {
 	bool plain = true;
 
 	for (const char *p = name; *p != '\0'; p++)
-		if (!ascii_is_alnum(*p) && strchr(" !#$%&'*+-/=?^_`{|}~", *p) ==
+		if (!ascii_is_alnum(*p) && strchr(" #$&'*+-/=?^_`{|}~", *p) ==
 						   NULL)
 			plain = false;
 	if (plain) {
@@ -282,18 +309,40 @@ static void phrase_add(struct buf *out, const char *name)
 	buf_add_char(out, '"');
 }
 
+static void comment_add(struct buf *out, const char *name)
+{
+	for (const char *p = name; *p != '\0'; p++) {
+		if (strchr("()\\", *p) != NULL)
+			buf_add_char(out, '\\');
+		buf_add_char(out, (unsigned char)*p < ' ' ? ' ' : *p);
+	}
+}
+
 static void from_add(struct cleanup *c, const char *label)
 {
 	SCRATCH TALLOC_CTX *scratch = talloc_new(NULL);
 	const char *sender = c->env->sender == NULL ? "" : c->env->sender;
+	const struct conf_values *v = &c->service->conf->v;
+	bool named = c->full_name != NULL && c->full_name[0] != '\0';
+	bool old = span_is_nocase(span_from(v->header_from_format), "obsolete");
 	struct buf line;
 
 	buf_init(&line, scratch, OUT_FLUSH_BYTES / 2);
 	buf_addf(&line, "%sFrom: ", label);
 	if (sender[0] == '\0') {
 		buf_add_text(&line, "MAILER-DAEMON");
-	} else if (c->full_name != NULL && c->full_name[0] != '\0') {
-		phrase_add(&line, c->full_name);
+	} else if (named && old) {
+		address_quote_add(&line, span_from(sender));
+		buf_add_text(&line, " (");
+		comment_add(&line, c->full_name);
+		buf_add_char(&line, ')');
+	} else if (named) {
+		if (text_is_ascii(span_from(c->full_name)) ||
+		    (c->env->flags & ENVELOPE_SMTPUTF8))
+			phrase_add(&line, c->full_name);
+		else
+			encoded_add(&line, v->full_name_encoding_charset,
+				    c->full_name);
 		buf_add_text(&line, " <");
 		address_quote_add(&line, span_from(sender));
 		buf_add_char(&line, '>');

@@ -6,7 +6,6 @@
 
 #include "arrive/pickup/pickup.h"
 #include "base/clock.h"
-#include "mail/address.h"
 #include "mail/received.h"
 #include "queue/crc32c.h"
 #include "rule/maildrop.h"
@@ -241,22 +240,13 @@ static enum rc content_feed(struct file *f, struct cleanup *cleanup,
 	return tail_check(f, fault);
 }
 
-static bool is_utf8_address(const char *address)
+static bool detects_smtputf8(const struct conf *conf)
 {
-	struct span text = span_from(address);
+	struct span rest = span_from(conf->v.smtputf8_autodetect_classes), word;
 
-	return !text_is_ascii(text) && text_is_utf8(text);
-}
-
-/* smtputf8_autodetect_classes has sendmail in it by default. */
-static bool needs_smtputf8(const struct file *f)
-{
-	if (!f->pickup->conf->v.smtputf8_enable)
-		return false;
-	if (is_utf8_address(f->head->sender))
-		return true;
-	for (size_t i = 0; i < f->head->recipient_count; i++)
-		if (is_utf8_address(f->head->recipients[i]))
+	while (conf->v.smtputf8_enable && span_token(&rest, ", \t\r\n", &word))
+		if (span_is_nocase(word, "sendmail") ||
+		    span_is_nocase(word, "all"))
 			return true;
 	return false;
 }
@@ -330,8 +320,8 @@ static enum attempt message_queue(struct file *f, const char *bounce,
 
 	if (!f->head->gateway)
 		origin.flags |= CLEANUP_LOCAL;
-	if (needs_smtputf8(f))
-		origin.flags |= CLEANUP_SMTPUTF8;
+	if (detects_smtputf8(f->pickup->conf))
+		origin.flags |= CLEANUP_DETECT_UTF8;
 	if (f->head->body == MAILDROP_BODY_8BIT)
 		origin.envelope_flags |= ENVELOPE_BODY_8BITMIME;
 	if (cleanup_begin(mem, f->pickup->cleanup, &origin, &cleanup, fault) !=

@@ -250,6 +250,67 @@ static void missing_headers_come_last(void **state)
 	}
 }
 
+static void the_name_in_a_made_from_header_is_well_formed(void **state)
+{
+	static const struct {
+		const char *settings, *name, *want;
+	} cases[] = {
+		{ "", "Jo Doe", "From: Jo Doe <joe@mx.example.test>\n" },
+		{ "", "a!b", "From: \"a!b\" <joe@mx.example.test>\n" },
+		{ "", "J. Doe", "From: \"J. Doe\" <joe@mx.example.test>\n" },
+		{ "", "B\303\274rger",
+		  "From: =?utf-8?B?QsO8cmdlcg==?= <joe@mx.example.test>\n" },
+		{ "header_from_format = obsolete\n", "Jo (D) Doe",
+		  "From: joe@mx.example.test (Jo \\(D\\) Doe)\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct post post = { .flags = LOCAL,
+					   .sender = "joe",
+					   .recipients = { "a@b.c" },
+					   .content = "\n",
+					   .full_name = cases[i].name };
+		struct result result;
+		struct world *w = run(cases[i].settings, &post, &result);
+
+		print_message("  %s\n", cases[i].name);
+		assert_int_equal(result.rc, RC_OK);
+		assert_non_null(strstr(result.content, cases[i].want));
+		world_free(w);
+	}
+}
+
+static void utf8_asks_for_smtputf8_where_it_is_detected(void **state)
+{
+	static const struct {
+		int flags;
+		const char *recipient, *content;
+		bool want;
+	} cases[] = {
+		{ LOCAL, "a@b", "Subject: h\303\251\n\n", false },
+		{ LOCAL | CLEANUP_DETECT_UTF8, "a@b", "Subject: h\303\251\n\n",
+		  true },
+		{ LOCAL | CLEANUP_DETECT_UTF8, "a@b", "Subject: h\351\n\n",
+		  false },
+		{ LOCAL | CLEANUP_DETECT_UTF8, "a@b", "\nh\303\251\n", false },
+		{ LOCAL | CLEANUP_DETECT_UTF8, "\303\251@b", "\n", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct post post = { .flags = cases[i].flags,
+					   .sender = "joe",
+					   .recipients = { cases[i].recipient },
+					   .content = cases[i].content };
+		struct result result;
+		struct world *w = run("", &post, &result);
+
+		assert_int_equal(result.rc, RC_OK);
+		assert_int_equal((result.env->flags & ENVELOPE_SMTPUTF8) != 0,
+				 cases[i].want);
+		world_free(w);
+	}
+}
+
 static void a_resent_message_gets_resent_headers(void **state)
 {
 	static const struct post post = {
@@ -800,6 +861,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(missing_headers_come_last),
+		cmocka_unit_test(the_name_in_a_made_from_header_is_well_formed),
+		cmocka_unit_test(utf8_asks_for_smtputf8_where_it_is_detected),
 		cmocka_unit_test(a_resent_message_gets_resent_headers),
 		cmocka_unit_test(headers_are_rewritten_by_class),
 		cmocka_unit_test(remote_headers_stay_as_they_are),
