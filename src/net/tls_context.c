@@ -348,7 +348,7 @@ static void client_certificates_ask(struct tls_context *context)
 	ERR_clear_error();
 }
 
-static void server_sessions_setup(struct tls_context *context)
+static void server_sessions_setup(TALLOC_CTX *mem, struct tls_context *context)
 {
 	const struct tls_config *c = &context->config;
 	SSL_CTX *ctx = context->ctx;
@@ -359,6 +359,7 @@ static void server_sessions_setup(struct tls_context *context)
 	if (c->sessions) {
 		SSL_CTX_set_timeout(ctx, c->session_timeout_s);
 		SSL_CTX_set_num_tickets(ctx, 1);
+		tls_tickets_use(mem, ctx, c->session_timeout_s);
 	} else {
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 		SSL_CTX_set_num_tickets(ctx, 0);
@@ -390,7 +391,7 @@ enum rc tls_server_open(TALLOC_CTX *mem, const struct tls_config *config,
 		SSL_CTX_set_options(server->context.ctx,
 				    SSL_OP_CIPHER_SERVER_PREFERENCE);
 	client_certificates_ask(&server->context);
-	server_sessions_setup(&server->context);
+	server_sessions_setup(server, &server->context);
 	*ret_server = talloc_steal(mem, server);
 	return RC_OK;
 }

@@ -91,3 +91,6 @@ struct tls_sessions *tls_sessions_new(TALLOC_CTX *mem, SSL_CTX *ctx,
 void tls_sessions_use(struct tls_sessions *sessions, SSL *ssl,
 		      const char *key);
 void tls_sessions_forget(struct tls_sessions *sessions, const char *key);
+
+/* tls_tickets.c: keys of a server's tickets that change. Children of mem. */
+void tls_tickets_use(TALLOC_CTX *mem, SSL_CTX *ctx, int timeout_s);

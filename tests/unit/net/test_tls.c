@@ -475,6 +475,50 @@ static void a_session_is_resumed_only_under_the_same_demands(void **state)
 	}
 }
 
+static void a_ticket_lives_for_two_time_outs(void **state)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct tls_config theirs = server_config(), ours = client_config();
+	struct tls_policy may = { .level = TLS_MAY, .session_key = "k" };
+	static const struct {
+		const char *why;
+		int sleep_s;
+		bool resumed;
+	} steps[] = {
+		{ "the first time", 0, false },
+		{ "under the same key", 0, true },
+		{ "long after", 3, false },
+	};
+	struct tls_server *server;
+	struct tls_client *client;
+
+	theirs.session_timeout_s = 1;
+	theirs.strength.protocols = "TLSv1.2";
+	server = server_of(tmp, &theirs);
+	client = client_of(tmp, &ours);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		struct net_stream *stream;
+		struct span line;
+		struct peer peer;
+		struct tls *tls;
+
+		print_message("  %s\n", steps[i].why);
+		sleep((unsigned)steps[i].sleep_s); /* the clock is OpenSSL's */
+		stream = peer_start(tmp, &peer, server);
+		assert_int_equal(tls_connect(tmp, client, &may, stream, "p",
+					     &tls, NULL),
+				 RC_OK);
+		assert_int_equal(net_stream_writef(stream, NULL, "x\r\n"),
+				 RC_OK);
+		assert_int_equal(net_stream_read_line(stream, 9, &line, NULL),
+				 RC_OK);
+		assert_int_equal(tls_facts(tls)->resumed, steps[i].resumed);
+		talloc_free(tls);
+		talloc_free(stream);
+		pthread_join(peer.thread, NULL);
+	}
+}
+
 static void what_is_no_handshake_ends_it(void **state)
 {
 	static const struct {
@@ -686,6 +730,7 @@ int main(void)
 		cmocka_unit_test(lines_cross_and_the_summary_is_the_references),
 		cmocka_unit_test(
 			a_session_is_resumed_only_under_the_same_demands),
+		cmocka_unit_test(a_ticket_lives_for_two_time_outs),
 		cmocka_unit_test(what_is_no_handshake_ends_it),
 		cmocka_unit_test(a_silent_server_costs_the_time_out_and_no_more),
 		cmocka_unit_test(bad_files_and_settings_are_one_clear_line),
