@@ -151,43 +151,80 @@ static enum rc print_overrides(const struct postconf *pc,
 	return RC_OK;
 }
 
-static enum rc print_request(const struct postconf *pc, char mode,
-			     const char *request, struct fault *fault)
+static enum rc print_one(const struct postconf *pc, char mode,
+			 const struct master_entry *entry, struct span rest,
+			 struct fault *fault)
 {
-	bool found = false;
+	if (mode == 'M')
+		return print_entry(pc, entry, fault);
+	if (mode == 'F')
+		return print_fields(pc, entry, rest, fault);
+	return print_overrides(pc, entry, rest, fault);
+}
 
-	for (size_t i = 0; i < pc->table->count; i++) {
-		const struct master_entry *entry = &pc->table->entries[i];
-		struct span rest = {NULL, 0};
-		enum rc rc;
+/* The configuration that the service of this line has. */
+static enum rc scope_of(const struct postconf *pc,
+			const struct master_entry *entry,
+			struct postconf *ret_scope, struct fault *fault)
+{
+	const struct conf_source source = {
+		.config_directory = pc->conf->config_directory,
+		.overrides = entry->overrides,
+		.override_count = entry->override_count,
+		.process_name = entry->program,
+		.service_name = entry->name,
+		.tolerant = true,
+	};
 
-		if (request != NULL && !entry_matches(entry, request, &rest))
-			continue;
-		found = true;
-		if (mode == 'M')
-			rc = print_entry(pc, entry, fault);
-		else if (mode == 'F')
-			rc = print_fields(pc, entry, rest, fault);
-		else
-			rc = print_overrides(pc, entry, rest, fault);
-		if (rc != RC_OK)
-			return rc;
+	*ret_scope = *pc;
+	if (!pc->expand || entry->override_count == 0) {
+		conf_ref(pc->conf);
+		return RC_OK;
 	}
-	if (!found && request != NULL)
-		fprintf(stderr,
-			"postconf: warning: unmatched request: \"%s\"\n",
-			request);
-	return RC_OK;
+	return conf_load(&source, &ret_scope->conf, fault);
+}
+
+/* One line, for each request that means it, or just so. */
+static enum rc print_requested(const struct postconf *pc, char mode,
+			       const struct master_entry *entry, bool *found,
+			       struct fault *fault)
+{
+	struct span rest = {NULL, 0};
+	struct postconf scope;
+	enum rc rc = scope_of(pc, entry, &scope, fault);
+
+	if (rc != RC_OK)
+		return rc;
+	if (pc->name_count == 0)
+		rc = print_one(&scope, mode, entry, rest, fault);
+	for (size_t i = 0; rc == RC_OK && i < pc->name_count; i++) {
+		if (!entry_matches(entry, pc->names[i], &rest))
+			continue;
+		found[i] = true;
+		rc = print_one(&scope, mode, entry, rest, fault);
+		if (mode == 'M')
+			break;
+	}
+	conf_unref(scope.conf);
+	return rc;
 }
 
 enum rc postconf_print_master(const struct postconf *pc, char mode,
 			      struct fault *fault)
 {
-	if (pc->name_count == 0)
-		return print_request(pc, mode, NULL, fault);
-	for (size_t i = 0; i < pc->name_count; i++) {
-		if (print_request(pc, mode, pc->names[i], fault) != RC_OK)
+	bool *found = mem_array(pc->mem, bool, pc->name_count + 1);
+
+	for (size_t i = 0; i < pc->table->count; i++) {
+		if (print_requested(pc, mode, &pc->table->entries[i], found,
+				    fault) != RC_OK)
 			return RC_CONF;
+	}
+	for (size_t i = 0; i < pc->name_count; i++) {
+		if (!found[i])
+			fprintf(stderr,
+				"postconf: warning: unmatched request: "
+				"\"%s\"\n",
+				pc->names[i]);
 	}
 	return RC_OK;
 }
