@@ -336,6 +336,7 @@ int main(int argc, char **argv)
 	say_ready(&program);
 	if (poller_run(program.poller, &fault) != RC_OK)
 		log_fatal("%s", fault.text);
+	talloc_free(program.service); /* watches that use the poller too */
 	talloc_free(mem);
 	return 0;
 }
