@@ -103,3 +103,14 @@ def remote():
     yield make
     for host in hosts:
         host.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """(key file, certificate file) of mx.test, signed by itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mx.test",
+                    "-addext", "subjectAltName=DNS:mx.test", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    return key, cert
