@@ -12,7 +12,6 @@
 
 #define MUST_CHECK	__attribute__((warn_unused_result))
 #define PRINTF(f, a)	__attribute__((format(printf, f, a)))
-#define NEVER_NULL	__attribute__((returns_nonnull))
 #define NORETURN	__attribute__((noreturn))
 #define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
 #define MIN_OF(a, b)	((a) < (b) ? (a) : (b))

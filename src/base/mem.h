@@ -26,18 +26,17 @@
 /* A scratch context that is freed on every way out of its block. */
 #define SCRATCH __attribute__((cleanup(mem_scratch_done)))
 
-NEVER_NULL void *mem_zero(const void *ctx, size_t size, const char *name);
-NEVER_NULL void *mem_zero_array(const void *ctx, size_t size, size_t count,
+void *mem_zero(const void *ctx, size_t size, const char *name);
+void *mem_zero_array(const void *ctx, size_t size, size_t count,
 		     const char *name);
-NEVER_NULL void *mem_resize_array(const void *ctx, void *ptr, size_t size, size_t count,
+void *mem_resize_array(const void *ctx, void *ptr, size_t size, size_t count,
 		       const char *name);
-NEVER_NULL char *mem_strdup(const void *ctx, const char *text);
+char *mem_strdup(const void *ctx, const char *text);
 /* The bytes of the span and a NUL after them. */
-NEVER_NULL char *mem_span_dup(const void *ctx, struct span span);
+char *mem_span_dup(const void *ctx, struct span span);
 /* A copy of the bytes, owned by ctx. */
 struct span mem_span_copy(const void *ctx, struct span span);
-NEVER_NULL char *mem_printf(const void *ctx, const char *format, ...)
-	PRINTF(2, 3);
+char *mem_printf(const void *ctx, const char *format, ...) PRINTF(2, 3);
 
 /* Overwrite a secret in a way the compiler keeps. */
 void mem_wipe(void *ptr, size_t size);
