@@ -10,6 +10,8 @@
 #include "conf/main_cf.h"
 #include "conf/value.h"
 
+#define NEWEST_LEVEL "3.12"
+
 /* Set by the program, not by main.cf. */
 static const char *const read_only[] = {"process_id", "process_name",
 					"service_name"};
@@ -189,6 +191,39 @@ static enum rc fill_some(struct conf_priv *priv, bool written, bool tolerant,
 
 /* What the operator wrote comes first, so that a mistake is reported at its
  * line and not at a default that refers to it. */
+/* Many defaults depend on it: blame it, not them. */
+static enum rc check_level(struct conf_priv *priv, bool tolerant,
+			   struct fault *fault)
+{
+	static const char newer[] =
+	    "${{$compatibility_level} >level {" NEWEST_LEVEL "}?yes}";
+	const struct expand expand = {conf_value_loading, priv};
+	struct conf_entry *entry =
+	    conf_table_find(priv, SPAN_OF("compatibility_level"));
+	struct buf out;
+	enum rc rc;
+
+	if (conf_evaluate(priv, entry, 0, fault) != RC_OK)
+		return tolerant ? RC_OK : RC_CONF;
+	buf_init(&out, priv, EXPAND_MAX_BYTES);
+	rc = expand_text(&expand, SPAN_OF(newer), 0, &out, fault);
+	if (rc != RC_OK) {
+		fault_set(fault, RC_CONF, "4.3.5",
+			  "bad compatibility level: write a release such as "
+			  "3.6");
+		conf_fault_at(priv, entry, fault);
+		conf_note(priv, "%s", fault->text);
+		entry->value = "0";
+	} else if (out.len > 0) {
+		conf_note(priv,
+			  "compatibility_level %s is newer than " NEWEST_LEVEL
+			  ", the newest that is known here",
+			  entry->value);
+	}
+	buf_done(&out);
+	return tolerant ? RC_OK : rc;
+}
+
 static enum rc fill_values(struct conf_priv *priv, bool tolerant,
 			   struct fault *fault)
 {
@@ -256,6 +291,7 @@ static enum rc load(struct conf *conf, const struct conf_source *source,
 			  : conf->config_directory;
 	entry->line = 0;
 	if (load_overrides(priv, source, fault) != RC_OK ||
+	    check_level(priv, source->tolerant, fault) != RC_OK ||
 	    fill_values(priv, source->tolerant, fault) != RC_OK)
 		return RC_CONF;
 	if (conf_host_check(conf, fault) == RC_OK)
