@@ -273,14 +273,29 @@ static void config_rights_check(struct check *check)
 	}
 }
 
+/* Misspelt names, parameters without effect: said once, at check and start. */
+static void settings_check(struct check *check,
+			   const struct master_table *table)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *const *list;
+	size_t count;
+
+	conf_warnings(tmp, check->conf, table, &list, &count);
+	for (size_t i = 0; i < count; i++)
+		tell(check, "warning: %s", list[i]);
+}
+
 static void master_cf_check(struct check *check)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct master_table *table;
 	struct fault fault;
 
-	if (master_cf_load(tmp, check->conf, &table, &fault) == RC_OK)
+	if (master_cf_load(tmp, check->conf, &table, &fault) == RC_OK) {
+		settings_check(check, table);
 		return;
+	}
 	tell(check, "error: %s", fault.text);
 	check->problems++;
 }

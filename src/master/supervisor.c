@@ -307,6 +307,18 @@ static void log_reopen(struct supervisor *sup, const struct conf *conf)
 			control_send(p, CONTROL_LOG, fd);
 }
 
+static void settings_warn(const struct conf *conf,
+			  const struct master_table *table)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *const *list;
+	size_t count;
+
+	conf_warnings(tmp, conf, table, &list, &count);
+	for (size_t i = 0; i < count; i++)
+		log_warning("%s", list[i]);
+}
+
 static void reload(struct supervisor *sup)
 {
 	struct conf_source source = { .process_name = "master",
@@ -332,6 +344,7 @@ static void reload(struct supervisor *sup)
 	log_reopen(sup, conf);
 	log_info("reload -- version %s, configuration %s", POSTERN_VERSION,
 		 conf->config_directory);
+	settings_warn(conf, table);
 	for (struct process *p = sup->processes; p != NULL; p = p->next)
 		if (p->slot != NULL)
 			slot_hand_over(slots, p);
