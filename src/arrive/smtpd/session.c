@@ -290,7 +290,7 @@ static enum workers_next work(struct smtpd_session *s, bool bytes_wait)
 			say_closing(s);
 			continue;
 		}
-		if (linger && s->tls == NULL &&
+		if (linger && !(s->tls != NULL && tls_has_input(s->tls)) &&
 		    (reads >= READS_PER_RUN || !may_linger(s)))
 			return park(s, EPOLLIN);
 		io = linger ? read_lingering(s) : read_more(s, false);

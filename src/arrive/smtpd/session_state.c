@@ -53,6 +53,25 @@ static void log_notes(struct smtpd_session *s, const char *stage_name,
 	}
 }
 
+static void keep_text(struct smtpd_session *s, TALLOC_CTX *passing,
+		      const char **text)
+{
+	if (*text != NULL && talloc_parent(*text) == passing)
+		*text = mem_strdup(s->transaction != NULL ?
+					   (TALLOC_CTX *)s->transaction :
+					   (TALLOC_CTX *)s,
+				   *text);
+}
+
+/* The little of an answer that stays for the next question. */
+static void keep_rules(struct smtpd_session *s, TALLOC_CTX *passing)
+{
+	for (size_t i = 0; i < ARRAY_LEN(s->rules.defer_if_permit); i++)
+		keep_text(s, passing, &s->rules.defer_if_permit[i]);
+	keep_text(s, passing, &s->rules.filter);
+	keep_text(s, passing, &s->rules.redirect);
+}
+
 bool session_allowed(struct smtpd_session *s, enum restriction_stage stage,
 		     const char *stage_name, const char *recipient,
 		     const char *etrn_domain)
@@ -71,22 +90,19 @@ bool session_allowed(struct smtpd_session *s, enum restriction_stage stage,
 		.etrn_domain = etrn_domain,
 		.recipient_count = t == NULL ? 0 : t->recipients,
 	};
-	TALLOC_CTX *mem = t != NULL ? (TALLOC_CTX *)t : (TALLOC_CTX *)s;
-	SCRATCH TALLOC_CTX *passing = NULL;
+	SCRATCH TALLOC_CTX *passing = talloc_new(NULL);
 	struct restriction_verdict verdict;
 	enum rc rc;
 
-	/* Answers may stay in s->rules: they live as long as that does. With
-	 * a recipient that is refused most do not. */
-	if (t == NULL && s->server->conf->v.smtpd_delay_reject)
-		mem = passing = talloc_new(NULL);
 	fill_certificate(&request, s->tls);
 	s->asked = recipient;
-	rc = restrictions_ask(s->server->restrictions, mem, stage, &request,
+	rc = restrictions_ask(s->server->restrictions, passing, stage, &request,
 			      &s->rules, &verdict);
 	log_notes(s, stage_name, &verdict);
 	if (t == NULL && s->server->conf->v.smtpd_delay_reject)
 		memset(&s->rules, 0, sizeof(s->rules));
+	else
+		keep_rules(s, passing);
 	if (rc != RC_OK)
 		session_log(s, "reject", stage_name, verdict.text);
 	s->asked = NULL;
