@@ -84,9 +84,8 @@ static void option_take(struct run *run, int letter)
 
 static void options_read(struct run *run, int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "help", no_argument, NULL, 1 }, { NULL, 0, NULL, 0 }
-	};
+	static const struct option longs[] = { { "help", no_argument, NULL, 1 },
+					       { NULL, 0, NULL, 0 } };
 	int letter;
 
 	while ((letter = getopt_long(argc, argv, run->command->letters, longs,

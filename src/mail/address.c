@@ -90,9 +90,8 @@ bool address_split_extension(struct span local, const char *delimiters,
 			     bool owner_special, struct span *ret_base,
 			     struct span *ret_extension)
 {
-	bool special = owner_special &&
-		       (span_starts_nocase(local, "owner-") ||
-			span_ends_nocase(local, "-request"));
+	bool special = owner_special && (span_starts_nocase(local, "owner-") ||
+					 span_ends_nocase(local, "-request"));
 
 	if (*delimiters == '\0' || is_protected(local))
 		return false;

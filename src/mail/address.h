@@ -21,11 +21,11 @@
 enum { ADDRESS_MAX_BYTES = 2048 };
 
 enum address_parse_flags {
-	ADDRESS_STRICT = 1,	/* strict_rfc821_envelopes: <> and no comments */
-	ADDRESS_NULL_OK = 2,	/* <> is allowed (MAIL FROM) */
-	ADDRESS_UTF8 = 4,	/* smtputf8_enable: what is above 127 must be
-				 * UTF-8; without it any byte passes */
-	ADDRESS_MINUS_OK = 8,	/* allow_min_user: may start with "-" */
+	ADDRESS_STRICT = 1,   /* strict_rfc821_envelopes: <> and no comments */
+	ADDRESS_NULL_OK = 2,  /* <> is allowed (MAIL FROM) */
+	ADDRESS_UTF8 = 4,     /* smtputf8_enable: what is above 127 must be
+			       * UTF-8; without it any byte passes */
+	ADDRESS_MINUS_OK = 8, /* allow_min_user: may start with "-" */
 };
 
 /* Read the path of MAIL FROM: or RCPT TO: and give its internal form. Source

@@ -88,9 +88,8 @@ enum rc domain_to_ascii(TALLOC_CTX *mem, struct span domain, char **ret_domain,
 	result = idn2_to_ascii_8z(text, &ascii,
 				  IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
 	if (result != IDN2_OK)
-		return fault_set(fault, RC_PERM, "5.1.2",
-				 "domain name %s: %s", text,
-				 idn2_strerror(result));
+		return fault_set(fault, RC_PERM, "5.1.2", "domain name %s: %s",
+				 text, idn2_strerror(result));
 	*ret_domain = mem_strdup(mem, ascii);
 	idn2_free(ascii);
 	return RC_OK;

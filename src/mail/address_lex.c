@@ -168,7 +168,8 @@ bool address_spec_add(struct buf *out, struct span spec,
 		if (token.kind == ADDRESS_SPECIAL &&
 		    memchr("<>,;", token.text.ptr[0], 4) != NULL)
 			check.list = true;
-		if (is_word(&last) && is_word(&token) && !joined(&last, &token)) {
+		if (is_word(&last) && is_word(&token) &&
+		    !joined(&last, &token)) {
 			check.words = true;
 			if (token.blank_before)
 				buf_add_char(out, ' ');

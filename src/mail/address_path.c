@@ -69,9 +69,9 @@ static const char *address_problem(struct span address, int flags)
 	if (!parts.has_domain)
 		return NULL;
 	if (parts.domain.len > 0 && parts.domain.ptr[0] == '[')
-		return address_literal_ip(parts.domain, &ip) ?
-			       NULL :
-			       "bad address literal";
+		return address_literal_ip(parts.domain, &ip)
+			       ? NULL
+			       : "bad address literal";
 	if (span_ends(parts.domain, "."))
 		parts.domain.len--;
 	return domain_is_valid(parts.domain, true) ? NULL : "bad domain name";

@@ -30,9 +30,9 @@ static const char *name_cut(TALLOC_CTX *mem, struct span *rest,
 	while (address_token_next(rest, &token)) {
 		if (address_token_is(&token, ':')) {
 			*ret_name = buf_span(&name);
-			return name.len == 0 || name.full ?
-				       "need name:value pair" :
-				       NULL;
+			return name.len == 0 || name.full
+				       ? "need name:value pair"
+				       : NULL;
 		}
 		if (address_token_is(&token, ',') || token.broken)
 			break;

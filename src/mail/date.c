@@ -5,8 +5,9 @@
 #include <stdlib.h>
 
 /* strftime would follow the locale. */
-static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed",
-				 "Thu", "Fri", "Sat" };
+static const char days[7][4] = {
+	"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"
+};
 static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
 				    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 

@@ -42,12 +42,12 @@ char *header_unfold(TALLOC_CTX *mem, struct span value);
 
 /* What the reference does with well-known fields. */
 enum header_traits {
-	HEADER_SENDER = 1,     /* sender addresses: rewritten */
-	HEADER_RECIPIENT = 2,  /* recipient addresses: rewritten */
-	HEADER_RESENT = 4,     /* Resent-*: */
-	HEADER_EXTRACT = 8,    /* sendmail -t takes recipients from it */
-	HEADER_MIME = 16,      /* MIME-Version, Content-* */
-	HEADER_UNIQUE = 32,    /* at most one makes sense */
+	HEADER_SENDER = 1,    /* sender addresses: rewritten */
+	HEADER_RECIPIENT = 2, /* recipient addresses: rewritten */
+	HEADER_RESENT = 4,    /* Resent-*: */
+	HEADER_EXTRACT = 8,   /* sendmail -t takes recipients from it */
+	HEADER_MIME = 16,     /* MIME-Version, Content-* */
+	HEADER_UNIQUE = 32,   /* at most one makes sense */
 };
 
 /* Bits of enum header_traits; 0 for fields that are not known. */

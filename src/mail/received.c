@@ -42,24 +42,25 @@ static void add_client_certificate(struct buf *out,
 				   const struct received_tls *tls)
 {
 	if (tls->client_cn == NULL) {
-		buf_add_text(out, tls->client_asked ?
-			"\t(Client did not present a certificate)\r\n" :
-			"\t(No client certificate requested)\r\n");
+		buf_add_text(
+			out,
+			tls->client_asked
+				? "\t(Client did not present a certificate)\r\n"
+				: "\t(No client certificate requested)\r\n");
 		return;
 	}
 	buf_add_text(out, "\t(Client CN \"");
 	add_escaped(out, tls->client_cn);
 	buf_add_text(out, "\", Issuer \"");
 	add_escaped(out, tls->client_issuer == NULL ? "" : tls->client_issuer);
-	buf_add_text(out, tls->client_trusted ? "\" (verified OK))\r\n" :
-						"\" (not verified))\r\n");
+	buf_add_text(out, tls->client_trusted ? "\" (verified OK))\r\n"
+					      : "\" (not verified))\r\n");
 }
 
 static void add_tls(struct buf *out, const struct received_tls *tls)
 {
-	buf_addf(out, "\t(using %s with cipher %s (%d/%d bits)",
-		 tls->protocol, tls->cipher, tls->used_bits,
-		 tls->algorithm_bits);
+	buf_addf(out, "\t(using %s with cipher %s (%d/%d bits)", tls->protocol,
+		 tls->cipher, tls->used_bits, tls->algorithm_bits);
 	if (tls->key_exchange != NULL) {
 		buf_add_text(out, "\r\n\t key-exchange ");
 		add_safe(out, tls->key_exchange);
@@ -77,8 +78,8 @@ static void add_tls(struct buf *out, const struct received_tls *tls)
 static void add_session(struct buf *out, const struct received *r)
 {
 	buf_add_text(out, "from ");
-	add_safe(out, r->helo == NULL || *r->helo == '\0' ? r->client_name :
-							    r->helo);
+	add_safe(out, r->helo == NULL || *r->helo == '\0' ? r->client_name
+							  : r->helo);
 	buf_add_text(out, " (");
 	add_safe(out, r->client_name == NULL ? "unknown" : r->client_name);
 	buf_add_text(out, " [");

@@ -19,9 +19,9 @@ struct received_tls {
 	const char *protocol; /* "TLSv1.3" */
 	const char *cipher;   /* "TLS_AES_256_GCM_SHA384" */
 	int used_bits, algorithm_bits;
-	const char *key_exchange;	    /* "x25519" or "ECDHE (P-256)" */
-	const char *server_signature;	    /* "RSA-PSS (2048 bits)" */
-	const char *server_digest;	    /* "SHA256" */
+	const char *key_exchange;     /* "x25519" or "ECDHE (P-256)" */
+	const char *server_signature; /* "RSA-PSS (2048 bits)" */
+	const char *server_digest;    /* "SHA256" */
 	const char *client_signature, *client_digest;
 	const char *client_cn, *client_issuer; /* NULL: no certificate */
 	bool client_asked;		       /* a certificate was requested */
@@ -36,8 +36,8 @@ struct received {
 	time_t when;
 	/* RECEIVED_SMTP */
 	const char *helo, *client_name, *client_address;
-	const char *protocol; /* "ESMTPSA", "UTF8SMTP" */
-	const char *recipient; /* when there is only one, external form */
+	const char *protocol;	   /* "ESMTPSA", "UTF8SMTP" */
+	const char *recipient;	   /* when there is only one, external form */
 	const char *sasl_username; /* smtpd_sasl_authenticated_header */
 	const struct received_tls *tls; /* NULL: no TLS lines */
 	bool hide_session;		/* smtpd_hide_client_session */

@@ -241,8 +241,7 @@ static enum rc mail_smtputf8(struct reading *r, struct span value)
 
 static enum rc rcpt_notify(struct reading *r, struct span value)
 {
-	if (r->rcpt->notify != 0 ||
-	    !smtp_notify_parse(value, &r->rcpt->notify))
+	if (r->rcpt->notify != 0 || !smtp_notify_parse(value, &r->rcpt->notify))
 		return refuse(r->fault, r->ret_code, 501,
 			      "Error: Bad NOTIFY parameter syntax");
 	return RC_OK;
@@ -295,8 +294,7 @@ static const struct parameter_row rcpt_parameters[] = {
 	{ NULL, VALUE_NONE, NULL },
 };
 
-static enum rc parameter_run(struct reading *r,
-			     const struct parameter_row *row,
+static enum rc parameter_run(struct reading *r, const struct parameter_row *row,
 			     const struct parameter *parameter)
 {
 	for (; row->name != NULL; row++) {
@@ -337,8 +335,11 @@ enum rc smtp_mail_parse(TALLOC_CTX *mem, struct span args, int flags,
 			struct fault *fault)
 {
 	struct smtp_mail mail = { 0 };
-	struct reading reading = { .mem = mem, .flags = flags, .mail = &mail,
-				   .ret_code = ret_code, .fault = fault };
+	struct reading reading = { .mem = mem,
+				   .flags = flags,
+				   .mail = &mail,
+				   .ret_code = ret_code,
+				   .fault = fault };
 	struct path path;
 	enum rc rc;
 
@@ -359,8 +360,11 @@ enum rc smtp_rcpt_parse(TALLOC_CTX *mem, struct span args, int flags,
 			struct fault *fault)
 {
 	struct smtp_rcpt rcpt = { 0 };
-	struct reading reading = { .mem = mem, .flags = flags, .rcpt = &rcpt,
-				   .ret_code = ret_code, .fault = fault };
+	struct reading reading = { .mem = mem,
+				   .flags = flags,
+				   .rcpt = &rcpt,
+				   .ret_code = ret_code,
+				   .fault = fault };
 	struct path path;
 	enum rc rc;
 

@@ -39,9 +39,9 @@ enum smtp_notify {
 };
 
 enum smtp_parse_flags {
-	SMTP_STRICT = 1,	/* strict_rfc821_envelopes */
-	SMTP_UTF8_ENABLED = 2,	/* smtputf8_enable: the parameter exists */
-	SMTP_MINUS_OK = 4,	/* allow_min_user */
+	SMTP_STRICT = 1,       /* strict_rfc821_envelopes */
+	SMTP_UTF8_ENABLED = 2, /* smtputf8_enable: the parameter exists */
+	SMTP_MINUS_OK = 4,     /* allow_min_user */
 };
 
 struct smtp_mail {

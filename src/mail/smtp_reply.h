@@ -40,4 +40,5 @@ struct span smtp_reply_line(const struct smtp_reply *reply, size_t i);
 char *smtp_reply_text(TALLOC_CTX *mem, const struct smtp_reply *reply,
 		      size_t max);
 /* "5.1.1", or "5.0.0" made from the code when the server sent none. */
-void smtp_reply_dsn(const struct smtp_reply *reply, char ret_dsn[DSN_MAX_BYTES]);
+void smtp_reply_dsn(const struct smtp_reply *reply,
+		    char ret_dsn[DSN_MAX_BYTES]);

@@ -10,21 +10,11 @@ static const struct map_driver *const drivers[] = {
 #ifdef HAVE_CDB
 	&map_driver_cdb,
 #endif
-	&map_driver_cidr,
-	&map_driver_environ,
-	&map_driver_fail,
-	&map_driver_hash,
-	&map_driver_inline,
-	&map_driver_internal,
-	&map_driver_lmdb,
-	&map_driver_pcre,
-	&map_driver_pipemap,
-	&map_driver_proxy,
-	&map_driver_randmap,
-	&map_driver_regexp,
-	&map_driver_static,
-	&map_driver_texthash,
-	&map_driver_unionmap,
+	&map_driver_cidr,   &map_driver_environ,  &map_driver_fail,
+	&map_driver_hash,   &map_driver_inline,	  &map_driver_internal,
+	&map_driver_lmdb,   &map_driver_pcre,	  &map_driver_pipemap,
+	&map_driver_proxy,  &map_driver_randmap,  &map_driver_regexp,
+	&map_driver_static, &map_driver_texthash, &map_driver_unionmap,
 	&map_driver_unix,
 };
 
@@ -73,19 +63,22 @@ enum rc map_open(TALLOC_CTX *mem, const struct conf *conf,
 		*fault = (struct fault){ 0 };
 	type_and_name = map_text_unbrace(type_and_name);
 	if (!map_name_split(type_and_name, &type, &name))
-		return fault_set(fault, RC_CONF, "4.3.5",
-				 "open dictionary: expecting \"type:name\" form "
-				 "instead of \"%.*s\"",
-				 (int)MIN_OF(type_and_name.len, (size_t)200),
-				 type_and_name.ptr);
+		return fault_set(
+			fault, RC_CONF, "4.3.5",
+			"open dictionary: expecting \"type:name\" form "
+			"instead of \"%.*s\"",
+			(int)MIN_OF(type_and_name.len, (size_t)200),
+			type_and_name.ptr);
 	map = mem_new(tmp, struct map);
 	map->driver = map_driver_find(type);
 	if (map->driver == NULL)
 		return unknown_type(type, fault);
 	if (name.len == 0 && (map->driver->can & MAP_NEEDS_NAME))
-		return fault_set(fault, RC_CONF, "4.3.5",
-				 "open dictionary: expecting \"type:name\" form "
-				 "instead of \"%s:\"", map->driver->type);
+		return fault_set(
+			fault, RC_CONF, "4.3.5",
+			"open dictionary: expecting \"type:name\" form "
+			"instead of \"%s:\"",
+			map->driver->type);
 	map->conf = conf;
 	map->full_name = mem_span_dup(map, type_and_name);
 	map->name = mem_span_dup(map, name);

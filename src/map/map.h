@@ -18,8 +18,8 @@
 struct map;
 
 enum map_flags {
-	MAP_FOLD = 1,	     /* fold keys to lower case (fixed-key tables) */
-	MAP_SECURE = 2,	     /* refuse proxy: and $1 (local delivery) */
+	MAP_FOLD = 1,	/* fold keys to lower case (fixed-key tables) */
+	MAP_SECURE = 2, /* no $1 in results (local delivery) */
 };
 
 /* RC_OK with a text in *fault: open, but a line of it is bad and skipped. */
@@ -32,9 +32,8 @@ MUST_CHECK enum rc map_open(TALLOC_CTX *mem, const struct conf *conf,
 struct map *map_open_or_broken(TALLOC_CTX *mem, const struct conf *conf,
 			       struct span type_and_name, int flags,
 			       struct fault *fault);
-MUST_CHECK enum rc map_lookup(struct map *map, TALLOC_CTX *mem,
-			      struct span key, struct span *ret_value,
-			      struct fault *fault);
+MUST_CHECK enum rc map_lookup(struct map *map, TALLOC_CTX *mem, struct span key,
+			      struct span *ret_value, struct fault *fault);
 bool map_is_pattern(const struct map *map);
 const char *map_name(const struct map *map); /* "hash:/etc/postfix/access" */
 /* The file has changed and this process may not open it any more (it gave up

@@ -119,9 +119,10 @@ static enum rc line_build(struct build *b, struct span line,
 
 	if ((b->options->flags & MAP_BUILD_CHECK_UTF8) &&
 	    !utf8_is_valid(line)) {
-		table_warn(&b->warn, "%s, line %u: non-UTF-8 input \"%s\" -- "
-			   "ignoring this line", b->name, number,
-			   table_text_shown(tmp, line));
+		table_warn(&b->warn,
+			   "%s, line %u: non-UTF-8 input \"%s\" -- "
+			   "ignoring this line",
+			   b->name, number, table_text_shown(tmp, line));
 		return RC_OK;
 	}
 	if (!table_line_split(&b->warn, b->name, number, line, &key, &value))

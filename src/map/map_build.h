@@ -15,16 +15,16 @@
 typedef void map_build_warn_fn(void *arg, const char *text);
 
 enum map_build_flags {
-	MAP_BUILD_NO_FOLD = 1,	    /* -f */
-	MAP_BUILD_INCREMENTAL = 2,  /* -i: change the table that is there */
-	MAP_BUILD_REPLACE = 4,	    /* -r: a duplicate key wins */
-	MAP_BUILD_IGNORE_DUP = 8,   /* -w: a duplicate key is no warning */
-	MAP_BUILD_NUL = 16,	    /* -N: keys and values end in NUL */
-	MAP_BUILD_NO_NUL = 32,	    /* -n; neither: as is usual for the type */
-	MAP_BUILD_KEEP_USER = 64,   /* -o: do not become the source's owner */
-	MAP_BUILD_NEW_MODE = 128,   /* -p: do not take the source's mode */
+	MAP_BUILD_NO_FOLD = 1,	     /* -f */
+	MAP_BUILD_INCREMENTAL = 2,   /* -i: change the table that is there */
+	MAP_BUILD_REPLACE = 4,	     /* -r: a duplicate key wins */
+	MAP_BUILD_IGNORE_DUP = 8,    /* -w: a duplicate key is no warning */
+	MAP_BUILD_NUL = 16,	     /* -N: keys and values end in NUL */
+	MAP_BUILD_NO_NUL = 32,	     /* -n; neither: as the type has it */
+	MAP_BUILD_KEEP_USER = 64,    /* -o: do not become the source's owner */
+	MAP_BUILD_NEW_MODE = 128,    /* -p: do not take the source's mode */
 	MAP_BUILD_FILE_VALUES = 256, /* -F: values are files, kept as base64 */
-	MAP_BUILD_CHECK_UTF8 = 512, /* a line must be UTF-8 */
+	MAP_BUILD_CHECK_UTF8 = 512,  /* a line must be UTF-8 */
 	MAP_BUILD_MUST_EXIST = 1024, /* with INCREMENTAL: make no new table */
 };
 
@@ -80,19 +80,20 @@ struct map_source {
  * MAP_BUILD_INCREMENTAL standard input. */
 MUST_CHECK enum rc map_source_open(struct span type_and_name,
 				   const struct map_build_options *options,
-				   TALLOC_CTX *mem, struct map_source **ret_source,
+				   TALLOC_CTX *mem,
+				   struct map_source **ret_source,
 				   struct fault *fault);
 /* A process of root does what is left as the owner of the source, when others
  * than root may write where the table is (unless MAP_BUILD_KEEP_USER). Not for
  * processes with threads. */
-MUST_CHECK enum rc map_source_become_owner(
-	const struct map_source *source,
-	const struct map_build_options *options, struct fault *fault);
+MUST_CHECK enum rc
+map_source_become_owner(const struct map_source *source,
+			const struct map_build_options *options,
+			struct fault *fault);
 void map_source_become_self(void);
 
 /* What postmap does: read the source into the table of that name. */
-MUST_CHECK enum rc map_build(const struct conf *conf,
-			     struct span type_and_name,
+MUST_CHECK enum rc map_build(const struct conf *conf, struct span type_and_name,
 			     const struct map_build_options *options,
 			     struct fault *fault);
 

@@ -123,9 +123,8 @@ static enum rc cdb_put(void *arg, struct span key, struct span value,
 		       bool replace, struct fault *fault)
 {
 	struct cdb_handle *handle = arg;
-	int result = cdb_make_put(&handle->make, key.ptr,
-				  (unsigned int)key.len, value.ptr,
-				  (unsigned int)value.len,
+	int result = cdb_make_put(&handle->make, key.ptr, (unsigned int)key.len,
+				  value.ptr, (unsigned int)value.len,
 				  replace ? CDB_PUT_REPLACE : CDB_PUT_INSERT);
 
 	if (result < 0)

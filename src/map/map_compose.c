@@ -100,8 +100,8 @@ static enum rc pipe_lookup(struct map *map, TALLOC_CTX *mem, struct span key,
 	return RC_OK;
 }
 
-static enum rc add_text(struct map *map, struct compose *c,
-			struct span element, struct fault *fault)
+static enum rc add_text(struct map *map, struct compose *c, struct span element,
+			struct fault *fault)
 {
 	c->texts = mem_resize(c, c->texts, struct span, c->count + 1);
 	c->texts[c->count++] = map_text_unbrace(element);

@@ -144,8 +144,10 @@ static size_t letter_take(struct span text, uint32_t *ret_letter)
 
 static size_t letter_put(char *out, uint32_t letter)
 {
-	size_t len = letter >= 0x10000 ? 4 : letter >= 0x800 ? 3 :
-		     letter >= 0x80 ? 2 : 1;
+	size_t len = letter >= 0x10000 ? 4
+		     : letter >= 0x800 ? 3
+		     : letter >= 0x80  ? 2
+				       : 1;
 
 	if (len == 1) {
 		out[0] = (char)letter;
@@ -165,9 +167,9 @@ static struct span fold_utf8(struct span key, char *out)
 	for (size_t i = 0; i < key.len;) {
 		struct span rest = span_skip(key, i);
 		uint32_t letter;
-		size_t len = (unsigned char)rest.ptr[0] < 0x80 ?
-				     0 :
-				     letter_take(rest, &letter);
+		size_t len = (unsigned char)rest.ptr[0] < 0x80
+				     ? 0
+				     : letter_take(rest, &letter);
 
 		if (len == 0) {
 			out[n++] = ascii_lower(key.ptr[i++]);

@@ -6,7 +6,7 @@
 #include <lmdb.h>
 
 enum {
-	BATCH_BYTES = 256 * 1024, /* written in one transaction */
+	BATCH_BYTES = 256 * 1024,	/* written in one transaction */
 	SPARE_BYTES = 32 * BATCH_BYTES, /* what a batch can need at most */
 };
 
@@ -64,10 +64,9 @@ static enum rc lmdb_handle_open(TALLOC_CTX *mem, const char *path,
 	if (error == 0 && map_bytes > 0)
 		error = mdb_env_set_mapsize(handle->env, map_bytes);
 	if (error == 0)
-		error = mdb_env_open(handle->env, path,
-				     flags | MDB_NOSUBDIR | MDB_NOLOCK |
-					     MDB_NOTLS,
-				     0644);
+		error = mdb_env_open(
+			handle->env, path,
+			flags | MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0644);
 	if (error == 0)
 		error = lmdb_begin(handle, flags & MDB_RDONLY);
 	if (error == 0)

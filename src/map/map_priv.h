@@ -15,7 +15,7 @@
 
 enum map_traits {
 	MAP_SHARED_BY_THREADS = 1, /* lookup needs no lock around it */
-	MAP_PATTERN = 2, /* one query with the whole string, never folded */
+	MAP_PATTERN = 2,    /* one query with the whole string, never folded */
 	MAP_NEEDS_NAME = 4, /* "type:" alone is not enough */
 };
 

@@ -141,10 +141,10 @@ static const char *pcre_flags(TALLOC_CTX *mem, struct span flags,
 		char letter;
 		uint32_t option;
 	} letters[] = {
-		{ 'i', PCRE2_CASELESS },  { 'm', PCRE2_MULTILINE },
-		{ 's', PCRE2_DOTALL },	  { 'x', PCRE2_EXTENDED },
-		{ 'A', PCRE2_ANCHORED },  { 'E', PCRE2_DOLLAR_ENDONLY },
-		{ 'U', PCRE2_UNGREEDY },  { 'X', 0 },
+		{ 'i', PCRE2_CASELESS }, { 'm', PCRE2_MULTILINE },
+		{ 's', PCRE2_DOTALL },	 { 'x', PCRE2_EXTENDED },
+		{ 'A', PCRE2_ANCHORED }, { 'E', PCRE2_DOLLAR_ENDONLY },
+		{ 'U', PCRE2_UNGREEDY }, { 'X', 0 },
 	};
 
 	for (size_t i = 0; i < flags.len; i++) {

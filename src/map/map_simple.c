@@ -88,13 +88,14 @@ static enum rc inline_add(struct map *map, struct mem_table *table,
 	struct span key, value = map_text_unbrace(element);
 	ssize_t equals = span_find(value, '=');
 
-	key = equals < 0 ? SPAN_OF("") : span_trim(span_take(value,
-							 (size_t)equals));
+	key = equals < 0 ? SPAN_OF("")
+			 : span_trim(span_take(value, (size_t)equals));
 	if (key.len == 0)
 		return fault_set(fault, RC_CONF, "4.3.5",
 				 "%s: expected name=value instead of \"%.*s\"",
 				 map->full_name,
-				 (int)MIN_OF(value.len, (size_t)100), value.ptr);
+				 (int)MIN_OF(value.len, (size_t)100),
+				 value.ptr);
 	value = span_trim(span_skip(value, (size_t)equals + 1));
 	if (map->flags & MAP_FOLD)
 		key = map_fold(tmp, key, NULL, 0);

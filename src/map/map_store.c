@@ -67,8 +67,8 @@ static enum rc store_fill(struct store_table *table, const char *path, int fd,
 	if (table->stamp.size > STORE_SMALL_BYTES) {
 		table->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 		if (table->fd < 0)
-			return fault_set(fault, RC_TEMP, "4.3.0",
-					 "open %s: %m", path);
+			return fault_set(fault, RC_TEMP, "4.3.0", "open %s: %m",
+					 path);
 		return RC_OK;
 	}
 	small = mem_table_new(table);
@@ -111,11 +111,12 @@ static enum rc missing_fault(const struct map *map, const char *path,
 	if (access(map->name, F_OK) == 0)
 		return fault_set(fault, RC_CONF, "4.3.5",
 				 "open database %s: No such file or directory; "
-				 "run: postmap %s", path, map->full_name);
+				 "run: postmap %s",
+				 path, map->full_name);
 	return fault_set(fault, RC_CONF, "4.3.5",
 			 "open database %s: No such file or directory; write "
-			 "%s and run: postmap %s", path, map->name,
-			 map->full_name);
+			 "%s and run: postmap %s",
+			 path, map->name, map->full_name);
 }
 
 enum rc map_store_open(struct map *map, struct fault *fault)
@@ -168,7 +169,8 @@ static enum rc large_get(struct store_table *table, TALLOC_CTX *mem,
 			       !file_stamp_eq(&now, &table->stamp);
 		if (!*ret_changed)
 			rc = handle_get(table, mem, key, ret_value, fault);
-		if (map_file_lock(table->fd, FILE_UNLOCK, "table", NULL) != RC_OK)
+		if (map_file_lock(table->fd, FILE_UNLOCK, "table", NULL) !=
+		    RC_OK)
 			*ret_changed = true;
 	}
 	pthread_mutex_unlock(&table->lock);

@@ -25,10 +25,9 @@ enum rc map_text_next(struct span *rest, struct span *ret_element,
 			break;
 	}
 	if (depth != 0)
-		return fault_set(fault, RC_CONF, "4.3.5",
-				 "unbalanced { } in \"%.*s\"",
-				 (int)MIN_OF(rest->len, (size_t)200),
-				 rest->ptr);
+		return fault_set(
+			fault, RC_CONF, "4.3.5", "unbalanced { } in \"%.*s\"",
+			(int)MIN_OF(rest->len, (size_t)200), rest->ptr);
 	*ret_element = span_take(*rest, n);
 	*rest = span_skip(*rest, n);
 	return RC_OK;
@@ -48,9 +47,8 @@ bool map_name_split(struct span text, struct span *ret_type,
 	ssize_t colon = span_find(text, ':');
 	size_t n = 0;
 
-	while (n < text.len &&
-	       (ascii_is_alnum(text.ptr[n]) || text.ptr[n] == '_' ||
-		text.ptr[n] == '-'))
+	while (n < text.len && (ascii_is_alnum(text.ptr[n]) ||
+				text.ptr[n] == '_' || text.ptr[n] == '-'))
 		n++;
 	if (colon <= 0 || n != (size_t)colon)
 		return false;
@@ -58,4 +56,3 @@ bool map_name_split(struct span text, struct span *ret_type,
 	*ret_name = span_skip(text, n + 1);
 	return true;
 }
-

@@ -60,8 +60,8 @@ static enum rc texthash_load(struct map *map, const char *path, int fd,
 static enum rc texthash_open(struct map *map, struct fault *fault)
 {
 	struct map_watch *watch;
-	enum rc rc = map_watch_open(map, map->name, 0, texthash_load, &watch,
-				    fault);
+	enum rc rc =
+		map_watch_open(map, map->name, 0, texthash_load, &watch, fault);
 
 	if (rc == RC_OK)
 		map->state = watch;

@@ -41,10 +41,10 @@ static enum rc passwd_find(TALLOC_CTX *mem, const char *name,
 		return account_fault(error, fault);
 	if (found == NULL)
 		return RC_NONE;
-	*ret_value = span_from(mem_printf(
-		mem, "%s:%s:%ld:%ld:%s:%s:%s", pw.pw_name, pw.pw_passwd,
-		(long)pw.pw_uid, (long)pw.pw_gid, pw.pw_gecos, pw.pw_dir,
-		pw.pw_shell));
+	*ret_value = span_from(mem_printf(mem, "%s:%s:%ld:%ld:%s:%s:%s",
+					  pw.pw_name, pw.pw_passwd,
+					  (long)pw.pw_uid, (long)pw.pw_gid,
+					  pw.pw_gecos, pw.pw_dir, pw.pw_shell));
 	return RC_OK;
 }
 
@@ -67,8 +67,7 @@ static enum rc group_find(TALLOC_CTX *mem, const char *name,
 	if (found == NULL)
 		return RC_NONE;
 	buf_init(&out, mem, ACCOUNT_MAX_BYTES);
-	buf_addf(&out, "%s:%s:%ld:", gr.gr_name, gr.gr_passwd,
-		 (long)gr.gr_gid);
+	buf_addf(&out, "%s:%s:%ld:", gr.gr_name, gr.gr_passwd, (long)gr.gr_gid);
 	for (char **member = gr.gr_mem; *member != NULL; member++)
 		buf_addf(&out, "%s%s", member == gr.gr_mem ? "" : ",", *member);
 	*ret_value = buf_span(&out);
@@ -97,7 +96,8 @@ static enum rc unix_open(struct map *map, struct fault *fault)
 	if (!groups && strcmp(map->name, "passwd.byname") != 0)
 		return fault_set(fault, RC_CONF, "4.3.5",
 				 "unknown %s: there are unix:passwd.byname and "
-				 "unix:group.byname", map->full_name);
+				 "unix:group.byname",
+				 map->full_name);
 	accounts = mem_new(map, struct unix_map);
 	accounts->groups = groups;
 	pthread_mutex_init(&accounts->lock, NULL);

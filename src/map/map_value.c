@@ -45,8 +45,8 @@ enum rc map_value_of_files(TALLOC_CTX *mem, struct span names,
 
 	buf_init(&bytes, tmp, VALUE_MAX_BYTES);
 	while (span_token(&names, ", \t\r\n", &name)) {
-		enum rc rc = file_append(&bytes, mem_span_dup(tmp, name),
-					 fault);
+		enum rc rc =
+			file_append(&bytes, mem_span_dup(tmp, name), fault);
 
 		if (rc != RC_OK)
 			return rc;

@@ -23,7 +23,7 @@ struct map_watch {
 	_Atomic uint64_t next_check_ms;
 	_Atomic bool needs_restart;
 	bool forbidden; /* the last load may not open the file; under check */
-	void *table; /* NULL: the fault says why */
+	void *table;	/* NULL: the fault says why */
 	struct file_stamp stamp;
 	struct fault fault;
 };
@@ -87,13 +87,13 @@ enum rc map_file_lock(int fd, enum map_file_lock how, const char *path,
 		operation = LOCK_EX;
 	while (flock(fd, operation | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
-			return fault_set(fault, RC_TEMP, "4.3.0",
-					 "lock %s: %m", path);
+			return fault_set(fault, RC_TEMP, "4.3.0", "lock %s: %m",
+					 path);
 		if (clock_mono_ms() >= give_up_ms)
 			return fault_set(fault, RC_TEMP, "4.3.0",
 					 "lock %s: another program has held "
-					 "it for %d seconds", path,
-					 FILE_LOCK_WAIT_MS / 1000);
+					 "it for %d seconds",
+					 path, FILE_LOCK_WAIT_MS / 1000);
 		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
 	}
 	return RC_OK;
@@ -102,8 +102,8 @@ enum rc map_file_lock(int fd, enum map_file_lock how, const char *path,
 static enum rc open_fault(struct map_watch *watch, struct fault *fault)
 {
 	watch->forbidden = errno == EACCES || errno == EPERM;
-	return fault_set(fault, errno == ENFILE || errno == EMFILE ? RC_TEMP :
-								     RC_CONF,
+	return fault_set(fault,
+			 errno == ENFILE || errno == EMFILE ? RC_TEMP : RC_CONF,
 			 "4.3.0", "open %s: %m", watch->path);
 }
 

@@ -37,8 +37,8 @@ bool map_watch_needs_restart(struct map_watch *watch);
  * Waits at most FILE_LOCK_WAIT_MS, then RC_TEMP. */
 enum map_file_lock { FILE_LOCK_SHARED, FILE_LOCK_EXCLUSIVE, FILE_UNLOCK };
 enum { FILE_LOCK_WAIT_MS = 10000 };
-MUST_CHECK enum rc map_file_lock(int fd, enum map_file_lock how, const char *path,
-			     struct fault *fault);
+MUST_CHECK enum rc map_file_lock(int fd, enum map_file_lock how,
+				 const char *path, struct fault *fault);
 
 struct file_stamp {
 	dev_t dev;

@@ -49,14 +49,15 @@ static enum rc writer_new(TALLOC_CTX *mem, const struct conf *conf,
 				 type_and_name.ptr);
 	map->driver = map_driver_find(type);
 	if (map->driver == NULL || map->driver->store == NULL)
-		return fault_set(fault, RC_CONF, "4.3.5",
-				 "unsupported dictionary type: %.*s%s (what can "
-				 "be made: %s)",
-				 (int)MIN_OF(type.len, (size_t)40), type.ptr,
-				 map->driver == NULL ?
-					 "" :
-					 " does not support bulk-mode creation.",
-				 map_driver_names(tmp, true));
+		return fault_set(
+			fault, RC_CONF, "4.3.5",
+			"unsupported dictionary type: %.*s%s (what can "
+			"be made: %s)",
+			(int)MIN_OF(type.len, (size_t)40), type.ptr,
+			map->driver == NULL
+				? ""
+				: " does not support bulk-mode creation.",
+			map_driver_names(tmp, true));
 	map->conf = conf;
 	map->full_name = mem_span_dup(map, type_and_name);
 	map->name = mem_span_dup(map, name);
@@ -88,7 +89,8 @@ static enum rc old_open(struct map_writer *writer, struct fault *fault)
 		if (fd < 0)
 			return fault_set(fault, RC_CONF, "4.3.0",
 					 "open database %s: %m", writer->path);
-		rc = map_file_lock(fd, FILE_LOCK_EXCLUSIVE, writer->path, fault);
+		rc = map_file_lock(fd, FILE_LOCK_EXCLUSIVE, writer->path,
+				   fault);
 		if (rc == RC_OK && file_stamp_of_fd(fd, &held) &&
 		    file_stamp_of_path(writer->path, &there) &&
 		    held.dev == there.dev && held.ino == there.ino) {
@@ -120,8 +122,7 @@ static enum rc take_rights(const struct map_writer *writer, const char *source,
 		if (!(writer->flags & MAP_BUILD_NEW_MODE))
 			mode = st.st_mode & 0666;
 	}
-	if (chown_it && geteuid() == 0 &&
-	    fchown(fd, st.st_uid, st.st_gid) < 0)
+	if (chown_it && geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) < 0)
 		return fault_set(fault, RC_TEMP, "4.3.0", "chown %s: %m",
 				 writer->building);
 	if (fchmod(fd, mode) < 0)
@@ -134,8 +135,8 @@ static enum rc take_rights(const struct map_writer *writer, const char *source,
 static enum rc building_open(struct map_writer *writer, const char *source,
 			     struct fault *fault)
 {
-	char *path = mem_printf(writer, "%s.%ld.new", writer->path,
-				(long)getpid());
+	char *path =
+		mem_printf(writer, "%s.%ld.new", writer->path, (long)getpid());
 	int fd;
 	enum rc rc;
 
@@ -167,7 +168,8 @@ enum rc map_writer_open(TALLOC_CTX *mem, const struct conf *conf,
 	if (edit && !writer->store->can_edit)
 		return fault_set(fault, RC_CONF, "4.3.5",
 				 "%s: a table of this type cannot be changed, "
-				 "only made anew", writer->map->full_name);
+				 "only made anew",
+				 writer->map->full_name);
 	rc = old_open(writer, fault);
 	if (rc != RC_OK && rc != RC_NONE)
 		return rc;

@@ -125,11 +125,12 @@ static enum rc maps_add(struct maps *maps, const struct conf *conf,
 	if (!map_name_split(element, &type, &name))
 		return fault_set(fault, RC_CONF, "4.3.5",
 				 "parameter %s: expecting \"type:name\" form "
-				 "instead of \"%.*s\"", maps->parameter,
+				 "instead of \"%.*s\"",
+				 maps->parameter,
 				 (int)MIN_OF(element.len, (size_t)200),
 				 element.ptr);
-	maps->list = mem_resize(maps, maps->list, struct map *,
-				maps->count + 1);
+	maps->list =
+		mem_resize(maps, maps->list, struct map *, maps->count + 1);
 	maps->list[maps->count++] =
 		map_open_or_broken(maps, conf, element, flags, fault);
 	return RC_OK;
@@ -180,8 +181,8 @@ enum rc maps_lookup(struct maps *maps, TALLOC_CTX *mem, struct span key,
 		    struct span *ret_value, struct fault *fault)
 {
 	for (size_t i = 0; i < maps_count(maps); i++) {
-		enum rc rc = map_lookup(maps->list[i], mem, key, ret_value,
-					fault);
+		enum rc rc =
+			map_lookup(maps->list[i], mem, key, ret_value, fault);
 
 		if (rc != RC_NONE)
 			return rc;

@@ -47,10 +47,10 @@ struct reading {
 };
 
 static const char *const string_lists[] = {
-	"mydestination",	 "virtual_alias_domains",
+	"mydestination",	   "virtual_alias_domains",
 	"virtual_mailbox_domains", "authorized_flush_users",
-	"authorized_mailq_users", "authorized_submit_users",
-	"defer_transports",	 "smtpd_forbidden_commands",
+	"authorized_mailq_users",  "authorized_submit_users",
+	"defer_transports",	   "smtpd_forbidden_commands",
 	"smtpd_noop_commands",
 };
 
@@ -131,7 +131,8 @@ static char *network_of(TALLOC_CTX *mem, struct span text)
 	uint64_t prefix;
 
 	if (slash < 0 ||
-	    !net_pattern_address_parse(span_take(text, (size_t)slash), &net.address) ||
+	    !net_pattern_address_parse(span_take(text, (size_t)slash),
+				       &net.address) ||
 	    !span_to_u64(span_skip(text, (size_t)slash + 1),
 			 net.address.size * 8, &prefix) ||
 	    net.address.size != 4)
@@ -139,10 +140,10 @@ static char *network_of(TALLOC_CTX *mem, struct span text)
 	buf_init(&out, mem, 200);
 	buf_add_text(&out, ", perhaps you should use \"");
 	for (unsigned int i = 0; i < 4; i++) {
-		unsigned int bits = prefix > 8 * i ?
-					    MIN_OF((unsigned int)prefix - 8 * i,
-						   8u) :
-					    0;
+		unsigned int bits =
+			prefix > 8 * i
+				? MIN_OF((unsigned int)prefix - 8 * i, 8u)
+				: 0;
 
 		buf_addf(&out, "%s%u", i > 0 ? "." : "",
 			 net.address.bytes[i] & (0xff00u >> bits) & 0xff);
@@ -253,7 +254,8 @@ enum rc match_list_open(TALLOC_CTX *mem, const struct conf *conf,
 	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
 	struct match_list *list = mem_new(tmp, struct match_list);
 	struct fault unused;
-	struct reading r = { .list = list, .conf = conf,
+	struct reading r = { .list = list,
+			     .conf = conf,
 			     .fault = fault == NULL ? &unused : fault };
 	enum rc rc;
 
@@ -349,17 +351,15 @@ static enum rc item_match(const struct match_list *list,
 
 	switch (item->type) {
 	case ITEM_NET:
-		return subject->has_ip &&
-				       net_pattern_match(&item->net,
-							 &subject->ip) ?
-			       RC_OK :
-			       RC_NONE;
+		return subject->has_ip && net_pattern_match(&item->net,
+							    &subject->ip)
+			       ? RC_OK
+			       : RC_NONE;
 	case ITEM_NAME:
 		return subject->name.len > 0 &&
-				       name_matches(list, item,
-						    subject->name) ?
-			       RC_OK :
-			       RC_NONE;
+				       name_matches(list, item, subject->name)
+			       ? RC_OK
+			       : RC_NONE;
 	case ITEM_TABLE:
 		if (subject->name.len > 0)
 			rc = table_ask(list, item, subject->name, true, fault);

@@ -11,7 +11,7 @@ struct mem_table {
 	struct buf text;
 	struct mem_entry *entries;
 	size_t count, room;
-	uint32_t *slots; /* index + 1 of an entry, 0: free */
+	uint32_t *slots;   /* index + 1 of an entry, 0: free */
 	size_t slot_count; /* a power of two, at least twice `room` */
 };
 

@@ -10,7 +10,8 @@ static struct span without_brackets(struct span text)
 	return text;
 }
 
-bool net_pattern_address_parse(struct span text, struct net_address *ret_address)
+bool net_pattern_address_parse(struct span text,
+			       struct net_address *ret_address)
 {
 	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 	char copy[INET6_ADDRSTRLEN];
@@ -62,7 +63,7 @@ const char *net_pattern_parse(struct span text, struct net_pattern *ret_pattern)
 		return NULL;
 	}
 	if (!net_pattern_address_parse(span_take(host, (size_t)slash),
-			       &pattern.address))
+				       &pattern.address))
 		return "bad address pattern";
 	if (!span_to_u64(span_skip(host, (size_t)slash + 1),
 			 pattern.address.size * 8, &prefix))

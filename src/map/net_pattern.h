@@ -21,7 +21,7 @@ struct net_pattern {
 
 /* "127.0.0.1", "::1" or with brackets around it. */
 MUST_CHECK bool net_pattern_address_parse(struct span text,
-				  struct net_address *ret_address);
+					  struct net_address *ret_address);
 /* NULL, or what is wrong with it: "non-null host address bits". */
 const char *net_pattern_parse(struct span text,
 			      struct net_pattern *ret_pattern);

@@ -22,7 +22,7 @@ struct reading {
 
 struct rule_map {
 	const struct rule_kind *kind;
-	struct map_watch *watch; /* of a file */
+	struct map_watch *watch;  /* of a file */
 	struct rule_table *table; /* of a text in the name */
 };
 
@@ -247,9 +247,8 @@ static bool result_make(TALLOC_CTX *mem, const struct rule *rule,
 				buf_add(&out, captures->spans[number]);
 		}
 	}
-	*ret_value = out.data == NULL ?
-			     span_from(mem_strdup(mem, "")) :
-			     buf_span(&out);
+	*ret_value = out.data == NULL ? span_from(mem_strdup(mem, ""))
+				      : buf_span(&out);
 	return !out.full;
 }
 

@@ -11,7 +11,7 @@ enum { CHUNK_BYTES = 64 * 1024, SHOWN_MAX_BYTES = 100 };
 
 struct table_source {
 	const char *name;
-	int fd; /* -1: inline text */
+	int fd;		      /* -1: inline text */
 	struct span elements; /* inline text that is left */
 	bool at_end;
 	struct buf chunk; /* read, not used yet */
@@ -82,8 +82,8 @@ static enum rc line_read(struct table_source *source, struct buf *out,
 
 	buf_clear(out);
 	for (;;) {
-		struct span rest = span_skip(buf_span(&source->chunk),
-					     source->used);
+		struct span rest =
+			span_skip(buf_span(&source->chunk), source->used);
 		ssize_t end = span_find(rest, '\n');
 		size_t len = end < 0 ? rest.len : (size_t)end;
 
@@ -165,8 +165,8 @@ static enum rc inline_next(struct table_source *source, struct fault *fault)
 enum rc table_source_next(struct table_source *source, struct span *ret_line,
 			  unsigned int *ret_number, struct fault *fault)
 {
-	enum rc rc = source->fd < 0 ? inline_next(source, fault) :
-				      file_next(source, fault);
+	enum rc rc = source->fd < 0 ? inline_next(source, fault)
+				    : file_next(source, fault);
 
 	if (rc != RC_OK)
 		return rc;
@@ -206,14 +206,15 @@ char *table_text_shown(TALLOC_CTX *mem, struct span text)
 {
 	char *shown = mem_span_dup(mem, span_take(text, SHOWN_MAX_BYTES));
 
-	for (char *p = shown; p < shown + MIN_OF(text.len,
-						 (size_t)SHOWN_MAX_BYTES); p++)
+	for (char *p = shown;
+	     p < shown + MIN_OF(text.len, (size_t)SHOWN_MAX_BYTES); p++)
 		if (!ascii_is_print(*p))
 			*p = '?';
 	return shown;
 }
 
-/* Length of the key: up to a blank that is not in quotes; 0: a quote is open. */
+/* Length of the key: up to a blank that is not in quotes; 0: a quote is open.
+ */
 static size_t key_len(struct span line)
 {
 	bool quoted = false;
@@ -239,21 +240,26 @@ bool table_line_split(const struct table_warn *warn, const char *name,
 	struct span value;
 
 	if (len == 0) {
-		table_warn(warn, "%s, line %u: unbalanced '\"' in '%s' -- "
-			   "ignoring this line", name, number,
-			   table_text_shown(tmp, line));
+		table_warn(warn,
+			   "%s, line %u: unbalanced '\"' in '%s' -- "
+			   "ignoring this line",
+			   name, number, table_text_shown(tmp, line));
 		return false;
 	}
 	value = span_trim(span_skip(line, len));
 	if (value.len == 0) {
-		table_warn(warn, "%s, line %u: expected format: key whitespace "
-			   "value -- ignoring this line", name, number);
+		table_warn(warn,
+			   "%s, line %u: expected format: key whitespace "
+			   "value -- ignoring this line",
+			   name, number);
 		return false;
 	}
 	*ret_key = span_take(line, len);
 	*ret_value = value;
 	if (line.ptr[len - 1] == ':')
-		table_warn(warn, "%s, line %u: record is in \"key: value\" "
-			   "format; is this an alias file?", name, number);
+		table_warn(warn,
+			   "%s, line %u: record is in \"key: value\" "
+			   "format; is this an alias file?",
+			   name, number);
 	return true;
 }

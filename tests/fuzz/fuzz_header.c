@@ -36,8 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					 &fault) == RC_OK)
 			assert(span_eq(buf_span(&out), header.value));
 		buf_init(&out, mem, 20 * size + 100);
-		if (address_list_rewrite(header.value, change, NULL, &out,
-					 NULL, &fault) != RC_OK)
+		if (address_list_rewrite(header.value, change, NULL, &out, NULL,
+					 &fault) != RC_OK)
 			assert(out.full);
 	}
 	talloc_free(mem);

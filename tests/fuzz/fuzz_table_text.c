@@ -28,8 +28,8 @@ static void read_source(TALLOC_CTX *mem, struct span text)
 	close(fd);
 }
 
-/* The C library takes memory without limit for x++++++++; only whoever writes the
- * table can do that to himself. */
+/* The C library takes memory without limit for x++++++++; only whoever writes
+ * the table can do that to himself. */
 static bool is_greedy(struct span text)
 {
 	int operators = 0;

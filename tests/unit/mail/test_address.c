@@ -20,7 +20,8 @@ static void paths_are_read_as_the_reference_reads_them(void **state)
 		{ SPAN("<(x)>"), "" },
 		{ SPAN("<\"\">"), "" },
 		{ SPAN("<jo>"), "jo" },
-		{ SPAN("<\"jo smith\"@example.test>"), "jo smith@example.test" },
+		{ SPAN("<\"jo smith\"@example.test>"),
+		  "jo smith@example.test" },
 		{ SPAN("<jo smith@example.test>"), NULL },
 		{ SPAN("<\"jo@home\"@example.test>"), "jo@home@example.test" },
 		{ SPAN("<\"jo\\\"x\\\\y\"@e.test>"), "jo\"x\\y@e.test" },
@@ -78,9 +79,9 @@ static void paths_are_read_as_the_reference_reads_them(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct fault fault;
 		struct span address;
-		enum rc rc = address_parse_path(
-			mem, cases[i].path, ADDRESS_NULL_OK | ADDRESS_UTF8,
-			&address, &fault);
+		enum rc rc = address_parse_path(mem, cases[i].path,
+						ADDRESS_NULL_OK | ADDRESS_UTF8,
+						&address, &fault);
 
 		print_message("  %.*s\n", SPAN_FMT(cases[i].path));
 		assert_int_equal(rc, cases[i].want == NULL ? RC_PERM : RC_OK);
@@ -109,11 +110,11 @@ static void strict_envelopes_have_angle_brackets_and_no_comments(void **state)
 		struct fault fault;
 		struct span address;
 
-		assert_int_equal(address_parse_path(
-					 mem, cases[i].path,
-					 ADDRESS_STRICT | ADDRESS_NULL_OK,
-					 &address, &fault),
-				 cases[i].want);
+		assert_int_equal(
+			address_parse_path(mem, cases[i].path,
+					   ADDRESS_STRICT | ADDRESS_NULL_OK,
+					   &address, &fault),
+			cases[i].want);
 	}
 	talloc_free(mem);
 }
@@ -124,9 +125,9 @@ static void flags_decide_about_null_and_minus(void **state)
 	struct fault fault;
 	struct span address;
 
-	assert_int_equal(address_parse_path(mem, SPAN_OF("<>"), 0, &address,
-					    &fault),
-			 RC_PERM);
+	assert_int_equal(
+		address_parse_path(mem, SPAN_OF("<>"), 0, &address, &fault),
+		RC_PERM);
 	assert_int_equal(address_parse_path(mem, SPAN_OF("<-x@y>"),
 					    ADDRESS_MINUS_OK, &address, &fault),
 			 RC_OK);
@@ -145,9 +146,9 @@ static void a_long_address_is_refused(void **state)
 	for (int i = 0; i < ADDRESS_MAX_BYTES; i++)
 		buf_add_char(&path, 'a');
 	buf_add_text(&path, "@y>");
-	assert_int_equal(address_parse_path(mem, buf_span(&path), 0, &address,
-					    &fault),
-			 RC_PERM);
+	assert_int_equal(
+		address_parse_path(mem, buf_span(&path), 0, &address, &fault),
+		RC_PERM);
 	talloc_free(mem);
 }
 
@@ -227,20 +228,26 @@ static void domains_and_literals_are_judged(void **state)
 		const char *domain;
 		bool valid;
 	} cases[] = {
-		{ "example.test", true }, { "x", true },
-		{ "a-b.c_d", true },	  { "", false },
-		{ ".", false },		  { "a..b", false },
-		{ "-a.b", false },	  { "a-.b", false },
-		{ "1.2.3.4", false },	  { "1.2.3.a", true },
-		{ "a b", false },	  { "a/b", false },
+		{ "example.test", true },
+		{ "x", true },
+		{ "a-b.c_d", true },
+		{ "", false },
+		{ ".", false },
+		{ "a..b", false },
+		{ "-a.b", false },
+		{ "a-.b", false },
+		{ "1.2.3.4", false },
+		{ "1.2.3.a", true },
+		{ "a b", false },
+		{ "a/b", false },
 		{ "xn--bcher-kva.test", true },
 	};
 	struct span ip;
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		assert_int_equal(domain_is_valid(span_from(cases[i].domain),
-						 false),
-				 cases[i].valid);
+		assert_int_equal(
+			domain_is_valid(span_from(cases[i].domain), false),
+			cases[i].valid);
 	assert_true(address_literal_ip(SPAN_OF("[1.2.3.4]"), &ip));
 	assert_true(span_is(ip, "1.2.3.4"));
 	assert_true(address_literal_ip(SPAN_OF("[ipv6:2001:db8::1]"), &ip));
@@ -287,13 +294,13 @@ static void domains_become_ascii(void **state)
 					 &ascii, &fault),
 			 RC_OK);
 	assert_string_equal(ascii, "xn--bcher-kva.test");
-	assert_int_equal(domain_to_ascii(mem, SPAN_OF("Example.test"), &ascii,
-					 &fault),
-			 RC_OK);
+	assert_int_equal(
+		domain_to_ascii(mem, SPAN_OF("Example.test"), &ascii, &fault),
+		RC_OK);
 	assert_string_equal(ascii, "Example.test");
-	assert_int_equal(domain_to_ascii(mem, SPAN_OF("\xff.test"), &ascii,
-					 &fault),
-			 RC_PERM);
+	assert_int_equal(
+		domain_to_ascii(mem, SPAN_OF("\xff.test"), &ascii, &fault),
+		RC_PERM);
 	talloc_free(mem);
 }
 

@@ -35,9 +35,10 @@ static int world_open(void **state)
 	snprintf(w->dir, sizeof(w->dir), "/tmp/alias-test-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	world_write(w, "main.cf",
-		    mem_printf(w, "compatibility_level = 3.6\n"
-				  "myhostname = mail.example.test\n"
-				  "alias_database = hash:%s/one btree:%s/two\n",
+		    mem_printf(w,
+			       "compatibility_level = 3.6\n"
+			       "myhostname = mail.example.test\n"
+			       "alias_database = hash:%s/one btree:%s/two\n",
 			       w->dir, w->dir));
 	source.config_directory = w->dir;
 	if (conf_load(&source, &w->conf, &fault) != RC_OK)
@@ -126,9 +127,8 @@ static void names_and_values_are_read(void **state)
 	struct map *map;
 
 	world_write(w, "aliases", source);
-	assert_int_equal(alias_build(w->conf, span_from(name), &options,
-				     &fault),
-			 RC_OK);
+	assert_int_equal(
+		alias_build(w->conf, span_from(name), &options, &fault), RC_OK);
 	assert_int_equal(w->warnings.len, 0);
 	map = open_map(w, name);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -149,9 +149,8 @@ static void bad_lines_are_named_and_skipped(void **state)
 		    "no colon here\n: empty\nnoval:\ndup: a\nDUP: b\na@b: c\n"
 		    "a, b: c\n\"open: x\n\xff: x\ngood: x\n");
 	buf_clear(&w->warnings);
-	assert_int_equal(alias_build(w->conf, span_from(name), &options,
-				     &fault),
-			 RC_OK);
+	assert_int_equal(
+		alias_build(w->conf, span_from(name), &options, &fault), RC_OK);
 	assert_string_equal(buf_text(&w->warnings),
 			    "line 1: need name:value pair\n"
 			    "line 2: need name:value pair\n"

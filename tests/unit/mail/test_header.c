@@ -48,11 +48,15 @@ static void what_is_no_header_line_ends_the_block(void **state)
 		struct span line;
 		size_t name_len;
 	} cases[] = {
-		{ SPAN("From: x"), 4 },	 { SPAN("From : x"), 4 },
-		{ SPAN("From"), 0 },	 { SPAN(": x"), 0 },
-		{ SPAN(" From: x"), 0 }, { SPAN(""), 0 },
+		{ SPAN("From: x"), 4 },
+		{ SPAN("From : x"), 4 },
+		{ SPAN("From"), 0 },
+		{ SPAN(": x"), 0 },
+		{ SPAN(" From: x"), 0 },
+		{ SPAN(""), 0 },
 		{ SPAN("From jo@x Sat Nov 21 20:00:16"), 0 },
-		{ SPAN("Fr\xc3\xa9m: x"), 0 }, { SPAN("a\0b: x"), 0 },
+		{ SPAN("Fr\xc3\xa9m: x"), 0 },
+		{ SPAN("a\0b: x"), 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -123,8 +127,8 @@ static enum rc complete(void *arg, TALLOC_CTX *mem, struct span address,
 		return RC_NONE;
 	if (span_is(address, "fail"))
 		return fault_set(fault, RC_TEMP, "4.3.0", "asked to");
-	*ret_address = span_from(
-		mem_printf(mem, "%.*s@o.test", SPAN_FMT(address)));
+	*ret_address =
+		span_from(mem_printf(mem, "%.*s@o.test", SPAN_FMT(address)));
 	return RC_OK;
 }
 
@@ -157,8 +161,8 @@ static void only_addresses_are_rewritten(void **state)
 						      &changed, &fault),
 				 RC_OK);
 		assert_string_equal(buf_text(&out), cases[i].want);
-		assert_int_equal(changed, strcmp(cases[i].text,
-						 cases[i].want) != 0);
+		assert_int_equal(changed,
+				 strcmp(cases[i].text, cases[i].want) != 0);
 	}
 	buf_init(&out, mem, 1000);
 	assert_int_equal(address_list_rewrite(SPAN_OF("jo, fail"), complete,
@@ -203,10 +207,10 @@ static void status_codes_are_recognised(void **state)
 		const char *text;
 		size_t len;
 	} cases[] = {
-		{ "5.1.1", 5 },	      { "4.7.100 x", 7 }, { "2.0.0\t", 5 },
-		{ "3.1.1", 0 },	      { "5.1", 0 },	  { "5.1.", 0 },
-		{ "5..1", 0 },	      { "5.1.1x", 0 },	  { "", 0 },
-		{ "5.1.1000", 0 },    { "55.1.1", 0 },	  { "5.1.1.1", 0 },
+		{ "5.1.1", 5 },	   { "4.7.100 x", 7 }, { "2.0.0\t", 5 },
+		{ "3.1.1", 0 },	   { "5.1", 0 },       { "5.1.", 0 },
+		{ "5..1", 0 },	   { "5.1.1x", 0 },    { "", 0 },
+		{ "5.1.1000", 0 }, { "55.1.1", 0 },    { "5.1.1.1", 0 },
 	};
 	struct span text = SPAN("5.1.1   no such user");
 	char dsn[DSN_MAX_BYTES];
@@ -228,9 +232,9 @@ static void message_ids_are_made_and_found(void **state)
 {
 	TALLOC_CTX *mem = talloc_new(NULL);
 
-	assert_string_equal(message_id_make(mem, "9858EA91237", "m.test",
-					    1795291216),
-			    "<20261121200016.9858EA91237@m.test>");
+	assert_string_equal(
+		message_id_make(mem, "9858EA91237", "m.test", 1795291216),
+		"<20261121200016.9858EA91237@m.test>");
 	assert_true(span_is(message_id_of_value(SPAN_OF(" <a@b> ")), "<a@b>"));
 	assert_true(span_is(message_id_of_value(SPAN_OF("a@b")), "a@b"));
 	talloc_free(mem);
@@ -252,16 +256,21 @@ static void received_lines_have_the_references_form(void **state)
 		struct received received;
 		const char *want;
 	} cases[] = {
-		{ { .helo = "client.test", .client_name = "localhost",
-		    .client_address = "127.0.0.1", .protocol = "ESMTP",
+		{ { .helo = "client.test",
+		    .client_name = "localhost",
+		    .client_address = "127.0.0.1",
+		    .protocol = "ESMTP",
 		    .recipient = "jo@example.test" },
 		  "Received: from client.test (localhost [127.0.0.1])\r\n"
 		  "\tby mail.test (Postfix) with ESMTP id 9858EA91237\r\n"
 		  "\tfor <jo@example.test>; "
 		  "Sat, 21 Nov 2026 20:00:16 +0000 (UTC)\r\n" },
-		{ { .helo = "x", .client_name = "unknown",
-		    .client_address = "::1", .protocol = "ESMTPSA",
-		    .sasl_username = "jo(x)", .tls = &tls },
+		{ { .helo = "x",
+		    .client_name = "unknown",
+		    .client_address = "::1",
+		    .protocol = "ESMTPSA",
+		    .sasl_username = "jo(x)",
+		    .tls = &tls },
 		  "Received: from x (unknown [IPv6:::1])\r\n"
 		  "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 "
 		  "(256/256 bits)\r\n"
@@ -282,8 +291,10 @@ static void received_lines_have_the_references_form(void **state)
 		  "Received: by mail.test (Postfix)\r\n"
 		  "\tid 9858EA91237; "
 		  "Sat, 21 Nov 2026 20:00:16 +0000 (UTC)\r\n" },
-		{ { .helo = "a\r\nX-Evil: yes", .client_name = "c.test",
-		    .client_address = "10.0.0.1", .protocol = "SMTP" },
+		{ { .helo = "a\r\nX-Evil: yes",
+		    .client_name = "c.test",
+		    .client_address = "10.0.0.1",
+		    .protocol = "SMTP" },
 		  "Received: from a??X-Evil: yes (c.test [10.0.0.1])\r\n"
 		  "\tby mail.test (Postfix) with SMTP id 9858EA91237;\r\n"
 		  "\tSat, 21 Nov 2026 20:00:16 +0000 (UTC)\r\n" },

@@ -111,9 +111,9 @@ static void what_is_wrong_is_said_in_the_references_words(void **state)
 					     &mail, &code, &fault);
 		assert_int_equal(rc, RC_PERM);
 		assert_int_equal(code, cases[i].code);
-		assert_string_equal(mem_printf(mem, "%s %s", fault.dsn,
-					       fault.text),
-				    cases[i].text);
+		assert_string_equal(
+			mem_printf(mem, "%s %s", fault.dsn, fault.text),
+			cases[i].text);
 	}
 	talloc_free(mem);
 }
@@ -191,9 +191,9 @@ static void too_many_parameters_are_refused(void **state)
 	buf_add_text(&args, "FROM:<a@b>");
 	for (int i = 0; i <= SMTP_PARAMETERS_MAX; i++)
 		buf_add_text(&args, " SIZE=1");
-	assert_int_equal(smtp_mail_parse(mem, buf_span(&args), 0, &mail, &code,
-					 &fault),
-			 RC_PERM);
+	assert_int_equal(
+		smtp_mail_parse(mem, buf_span(&args), 0, &mail, &code, &fault),
+		RC_PERM);
 	assert_int_equal(code, 501);
 	talloc_free(mem);
 }

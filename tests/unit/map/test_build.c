@@ -40,8 +40,8 @@ static void bad_and_duplicate_lines_are_named_and_skipped(void **state)
 					     MAP_BUILD_CHECK_UTF8, &fault),
 				 RC_OK);
 		assert_int_equal(w->warnings, 1);
-		assert_true(span_ends(span_from(w->last_warning),
-				      cases[i].want));
+		assert_true(
+			span_ends(span_from(w->last_warning), cases[i].want));
 	}
 	w->warnings = 0;
 	world_write(w, "bad", SPAN_OF("a b\na c\n"));
@@ -53,9 +53,9 @@ static void bad_and_duplicate_lines_are_named_and_skipped(void **state)
 				     &(struct fault){ 0 }),
 			 RC_OK);
 	assert_int_equal(w->warnings, 0);
-	assert_found(world_map(w, mem_printf(w, "hash:%s",
-					     world_path(w, "bad"))),
-		     "a", "c");
+	assert_found(
+		world_map(w, mem_printf(w, "hash:%s", world_path(w, "bad"))),
+		"a", "c");
 }
 
 static void keys_can_be_added_changed_and_removed(void **state)
@@ -63,8 +63,8 @@ static void keys_can_be_added_changed_and_removed(void **state)
 	struct world *w = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		char *name = mem_printf(w, "%s:%s", types[i],
-					world_path(w, "edit"));
+		char *name =
+			mem_printf(w, "%s:%s", types[i], world_path(w, "edit"));
 		struct map_build_options options = { MAP_BUILD_INCREMENTAL,
 						     world_warn, w };
 		struct map_writer *writer;
@@ -84,12 +84,11 @@ static void keys_can_be_added_changed_and_removed(void **state)
 		assert_int_equal(map_writer_put(writer, SPAN_OF("a"),
 						SPAN_OF("9"), &fault),
 				 RC_NONE);
-		assert_int_equal(map_writer_delete(writer, SPAN_OF("B"),
-						   &fault),
-				 RC_OK);
-		assert_int_equal(map_writer_delete(writer, SPAN_OF("x"),
-						   &fault),
-				 RC_NONE);
+		assert_int_equal(
+			map_writer_delete(writer, SPAN_OF("B"), &fault), RC_OK);
+		assert_int_equal(
+			map_writer_delete(writer, SPAN_OF("x"), &fault),
+			RC_NONE);
 		assert_int_equal(map_writer_commit(writer, &fault), RC_OK);
 		talloc_free(writer);
 		assert_found(world_map(w, name), "d", "4");
@@ -115,9 +114,9 @@ static void owner_and_mode_are_kept(void **state)
 	assert_int_equal(stat(table, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0604);
 	assert_int_equal(unlink(table), 0);
-	assert_int_equal(world_build(w, "hash", "rights", MAP_BUILD_NEW_MODE,
-				     &fault),
-			 RC_OK);
+	assert_int_equal(
+		world_build(w, "hash", "rights", MAP_BUILD_NEW_MODE, &fault),
+		RC_OK);
 	assert_int_equal(stat(table, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0644);
 }
@@ -135,9 +134,9 @@ static void a_build_that_fails_leaves_the_old_table(void **state)
 	assert_int_equal(map_writer_open(w, w->conf, span_from(name), NULL,
 					 &options, &writer, &fault),
 			 RC_OK);
-	assert_int_equal(map_writer_put(writer, SPAN_OF("a"), SPAN_OF("2"),
-					&fault),
-			 RC_OK);
+	assert_int_equal(
+		map_writer_put(writer, SPAN_OF("a"), SPAN_OF("2"), &fault),
+		RC_OK);
 	talloc_free(writer); /* without a commit */
 	assert_found(world_map(w, name), "a", "1");
 	assert_int_equal(world_build(w, "hash", "missing", 0, &fault), RC_CONF);
@@ -173,8 +172,7 @@ static void *read_all_the_time(void *arg)
 
 		if (map_open(mem, reader->w->conf, span_from(reader->name),
 			     MAP_FOLD, &map, &fault) != RC_OK ||
-		    map_lookup(map, mem, SPAN_OF("a"), &value, &fault) !=
-			    RC_OK)
+		    map_lookup(map, mem, SPAN_OF("a"), &value, &fault) != RC_OK)
 			atomic_fetch_add(&reader->bad, 1);
 		atomic_fetch_add(&reader->asked, 1);
 		talloc_free(mem);
@@ -192,8 +190,8 @@ static void readers_never_meet_half_a_table(void **state)
 		pthread_t thread;
 
 		print_message("  %s\n", types[i]);
-		reader.name = mem_printf(w, "%s:%s", types[i],
-					 world_path(w, "busy"));
+		reader.name =
+			mem_printf(w, "%s:%s", types[i], world_path(w, "busy"));
 		world_write(w, "busy", SPAN_OF("a 1\nb 2\n"));
 		assert_int_equal(world_build(w, types[i], "busy", 0, &fault),
 				 RC_OK);
@@ -201,9 +199,9 @@ static void readers_never_meet_half_a_table(void **state)
 						read_all_the_time, &reader),
 				 0);
 		for (int n = 0; n < 10 || atomic_load(&reader.asked) < 10; n++)
-			assert_int_equal(world_build(w, types[i], "busy", 0,
-						     &fault),
-					 RC_OK);
+			assert_int_equal(
+				world_build(w, types[i], "busy", 0, &fault),
+				RC_OK);
 		atomic_store(&reader.stop, true);
 		pthread_join(thread, NULL);
 		assert_int_equal(atomic_load(&reader.bad), 0);
@@ -228,9 +226,9 @@ static void nul_at_the_end_is_as_was_asked_for(void **state)
 		int fd;
 
 		world_write(w, "nul", SPAN_OF("keykey valval\n"));
-		assert_int_equal(world_build(w, "lmdb", "nul", cases[i].flags,
-					     &fault),
-				 RC_OK);
+		assert_int_equal(
+			world_build(w, "lmdb", "nul", cases[i].flags, &fault),
+			RC_OK);
 		assert_found(world_map(w, name), "keykey", "valval");
 		fd = open(world_path(w, "nul.lmdb"), O_RDONLY);
 		n = read(fd, bytes, sizeof(bytes));
@@ -251,21 +249,21 @@ static void values_can_be_files(void **state)
 
 	world_write(w, "one", SPAN_OF("first\n"));
 	world_write(w, "two", SPAN_OF("second\n"));
-	world_write(w, "sni",
-		    span_from(mem_printf(w, "host %s, %s\n",
-					 world_path(w, "one"),
-					 world_path(w, "two"))));
-	assert_int_equal(world_build(w, "hash", "sni", MAP_BUILD_FILE_VALUES,
-				     &fault),
-			 RC_OK);
+	world_write(
+		w, "sni",
+		span_from(mem_printf(w, "host %s, %s\n", world_path(w, "one"),
+				     world_path(w, "two"))));
+	assert_int_equal(
+		world_build(w, "hash", "sni", MAP_BUILD_FILE_VALUES, &fault),
+		RC_OK);
 	assert_found(world_map(w, name), "host", "Zmlyc3QKc2Vjb25kCg==");
 	assert_int_equal(map_value_decode(w, SPAN_OF("Zmlyc3QKc2Vjb25kCg=="),
 					  &value, &fault),
 			 RC_OK);
 	assert_true(span_is(value, "first\nsecond\n"));
-	assert_int_equal(map_value_decode(w, SPAN_OF("no base64!"), &value,
-					  &fault),
-			 RC_CONF);
+	assert_int_equal(
+		map_value_decode(w, SPAN_OF("no base64!"), &value, &fault),
+		RC_CONF);
 }
 
 int main(void)

@@ -6,19 +6,18 @@
 
 enum { THREADS = 4, ROUNDS = 500, LARGE_ENTRIES = 50000 };
 
-#define LARGE_VALUE                                                          \
+#define LARGE_VALUE                                                           \
 	"value number %d, long enough that so many of them are more than is " \
 	"read into memory whole"
 
-static const char source_text[] =
-	"# a comment\n"
-	"alpha one\n"
-	"Beta  two words\n"
-	"\n"
-	"gamma three\n"
-	"  goes on\n"
-	"\"q k\" quoted\n"
-	"d\xc3\x89j\xc3\xa0 \xd0\x94\xd0\x90\n";
+static const char source_text[] = "# a comment\n"
+				  "alpha one\n"
+				  "Beta  two words\n"
+				  "\n"
+				  "gamma three\n"
+				  "  goes on\n"
+				  "\"q k\" quoted\n"
+				  "d\xc3\x89j\xc3\xa0 \xd0\x94\xd0\x90\n";
 
 /* Tables with the text above, or what of it their kind can hold. */
 static const struct {
@@ -59,8 +58,8 @@ static struct map *case_map(struct world *w, size_t i)
 	struct fault fault;
 
 	world_write(w, "source", SPAN_OF(source_text));
-	if (cases[i].built && map_build(w->conf, span_from(name), &options,
-					&fault) != RC_OK)
+	if (cases[i].built &&
+	    map_build(w->conf, span_from(name), &options, &fault) != RC_OK)
 		fail_msg("case %zu: %s", i, fault.text);
 	return world_map(w, name);
 }
@@ -101,9 +100,9 @@ static void an_answer_outlives_its_table_and_leaves_nothing_in_it(void **state)
 		size_t blocks;
 
 		blocks = talloc_total_blocks(map);
-		assert_int_equal(map_lookup(map, mem, SPAN_OF("alpha"), &value,
-					    &fault),
-				 RC_OK);
+		assert_int_equal(
+			map_lookup(map, mem, SPAN_OF("alpha"), &value, &fault),
+			RC_OK);
 		assert_int_equal(talloc_total_blocks(map), blocks);
 		talloc_free(map);
 		assert_true(span_is(value, "one"));
@@ -120,9 +119,9 @@ static void a_key_with_nul_is_only_another_key(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct map *map = case_map(w, i);
 
-		assert_int_equal(map_lookup(map, w, SPAN_OF("alpha\0x"), &value,
-					    &fault),
-				 RC_NONE);
+		assert_int_equal(
+			map_lookup(map, w, SPAN_OF("alpha\0x"), &value, &fault),
+			RC_NONE);
 	}
 }
 
@@ -154,9 +153,9 @@ static void ask_from_threads(struct map *map)
 	void *bad;
 
 	for (int i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL,
-						ask_many_times, map),
-				 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, ask_many_times, map),
+			0);
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(threads[i], &bad);
 		assert_null(bad);
@@ -172,7 +171,9 @@ static void many_threads_may_ask(void **state)
 }
 
 static const char *const file_types[] = {
-	"hash", "btree", "lmdb",
+	"hash",
+	"btree",
+	"lmdb",
 #ifdef HAVE_CDB
 	"cdb",
 #endif
@@ -215,8 +216,8 @@ static void wait_found(struct map *map, const char *key, const char *want)
 		TALLOC_CTX *mem = talloc_new(NULL);
 		struct fault fault;
 		struct span value;
-		enum rc rc = map_lookup(map, mem, span_from(key), &value,
-					&fault);
+		enum rc rc =
+			map_lookup(map, mem, span_from(key), &value, &fault);
 		bool found = rc == RC_OK && span_is(value, want);
 
 		talloc_free(mem);
@@ -237,16 +238,16 @@ static void a_table_made_anew_is_noticed(void **state)
 
 		print_message("  %s\n", file_types[i]);
 		world_write(w, "news", SPAN_OF("alpha one\n"));
-		assert_int_equal(world_build(w, file_types[i], "news", 0,
-					     &fault),
-				 RC_OK);
+		assert_int_equal(
+			world_build(w, file_types[i], "news", 0, &fault),
+			RC_OK);
 		map = world_map(w, mem_printf(w, "%s:%s", file_types[i],
 					      world_path(w, "news")));
 		assert_found(map, "alpha", "one");
 		world_write(w, "news", SPAN_OF("alpha two\n"));
-		assert_int_equal(world_build(w, file_types[i], "news", 0,
-					     &fault),
-				 RC_OK);
+		assert_int_equal(
+			world_build(w, file_types[i], "news", 0, &fault),
+			RC_OK);
 		wait_found(map, "alpha", "two");
 	}
 }
@@ -297,9 +298,9 @@ static void a_key_changed_in_the_file_is_noticed(void **state)
 
 		print_message("  %s\n", name);
 		world_write(w, "edited", buf_span(&text));
-		assert_int_equal(world_build(w, file_types[i], "edited", 0,
-					     &fault),
-				 RC_OK);
+		assert_int_equal(
+			world_build(w, file_types[i], "edited", 0, &fault),
+			RC_OK);
 		map = world_map(w, name);
 		assert_found(map, "alpha", "one");
 		put_one(w, name, "alpha", "two");
@@ -324,9 +325,9 @@ static void a_key_changed_in_a_large_file_is_noticed_at_once(void **state)
 		struct map *map;
 
 		print_message("  %s\n", name);
-		assert_int_equal(world_build(w, file_types[i], "edited", 0,
-					     &fault),
-				 RC_OK);
+		assert_int_equal(
+			world_build(w, file_types[i], "edited", 0, &fault),
+			RC_OK);
 		map = world_map(w, name);
 		assert_found(map, "alpha", "one");
 		put_one(w, name, "alpha", "two");
@@ -343,8 +344,8 @@ static void wait_temp(struct map *map, const char *key)
 		TALLOC_CTX *mem = talloc_new(NULL);
 		struct fault fault;
 		struct span value;
-		enum rc rc = map_lookup(map, mem, span_from(key), &value,
-					&fault);
+		enum rc rc =
+			map_lookup(map, mem, span_from(key), &value, &fault);
 
 		talloc_free(mem);
 		assert_int_not_equal(rc, RC_NONE);
@@ -410,9 +411,8 @@ static void a_table_that_cannot_be_opened_says_what_to_do(void **state)
 		struct fault fault;
 		struct map *map;
 
-		assert_int_equal(map_open(w, w->conf,
-					  span_from(faults[i].text), MAP_FOLD,
-					  &map, &fault),
+		assert_int_equal(map_open(w, w->conf, span_from(faults[i].text),
+					  MAP_FOLD, &map, &fault),
 				 RC_CONF);
 		if (!span_starts(span_from(fault.text), faults[i].want))
 			fail_msg("%s", fault.text);
@@ -422,8 +422,8 @@ static void a_table_that_cannot_be_opened_says_what_to_do(void **state)
 static void a_broken_table_in_a_list_is_try_later_until_it_is_made(void **state)
 {
 	struct world *w = *state;
-	char *text = mem_printf(w, "inline:{a=b}, hash:%s",
-				world_path(w, "later"));
+	char *text =
+		mem_printf(w, "inline:{a=b}, hash:%s", world_path(w, "later"));
 	struct fault fault;
 	struct span value;
 	struct maps *maps;
@@ -463,9 +463,9 @@ static void a_table_that_fails_is_never_no_match(void **state)
 	assert_int_equal(maps_open(w, w->conf, "x_maps", "inline:{a=b", 0,
 				   &maps, &fault),
 			 RC_CONF);
-	assert_int_equal(maps_open(w, w->conf, "x_maps", "nothing", 0, &maps,
-				   &fault),
-			 RC_CONF);
+	assert_int_equal(
+		maps_open(w, w->conf, "x_maps", "nothing", 0, &maps, &fault),
+		RC_CONF);
 	assert_int_equal(maps_open(w, w->conf, "x_maps", "", 0, &maps, &fault),
 			 RC_OK);
 	assert_true(maps_is_empty(maps));

@@ -98,8 +98,8 @@ static void domains_match_as_their_list_has_it(void **state)
 		  RC_OK },
 		{ "where a name is only itself", "smtp_tls_x", "b.test",
 		  "x.b.test", RC_NONE },
-		{ "and with a dot not itself", "smtp_tls_x", ".b.test", "b.test",
-		  RC_NONE },
+		{ "and with a dot not itself", "smtp_tls_x", ".b.test",
+		  "b.test", RC_NONE },
 		{ "table", "relay_domains", "inline:{b.test=x}", "x.b.test",
 		  RC_OK },
 		{ "table with dots", "smtp_tls_x", "inline:{.b.test=x}",
@@ -154,9 +154,9 @@ static void files_are_spliced_in(void **state)
 			 RC_OK);
 	assert_int_equal(match_list_domain(list, SPAN_OF("c.test"), &fault),
 			 RC_OK);
-	list = list_open(w, "mydestination",
-			 mem_printf(w, "!%s static:all",
-				    world_path(w, "outer")));
+	list = list_open(
+		w, "mydestination",
+		mem_printf(w, "!%s static:all", world_path(w, "outer")));
 	assert_int_equal(match_list_domain(list, SPAN_OF("c.test"), &fault),
 			 RC_NONE);
 	assert_int_equal(match_list_domain(list, SPAN_OF("d.test"), &fault),

@@ -19,11 +19,16 @@ static void cidr_tables_answer_by_network(void **state)
 	static const struct {
 		const char *key, *want;
 	} cases[] = {
-		{ "10.1.2.3", "ten" },	       { "192.168.1.1", "one" },
-		{ "192.168.2.2", "two" },      { "192.168.1.7", "any" },
-		{ "::1", "v6" },	       { "2001:db8::5", "doc" },
-		{ "2001:DB9::1", "br6" },      { "foo", NULL },
-		{ "8.8.8.8", "notprivate" },   { "10.1", NULL },
+		{ "10.1.2.3", "ten" },
+		{ "192.168.1.1", "one" },
+		{ "192.168.2.2", "two" },
+		{ "192.168.1.7", "any" },
+		{ "::1", "v6" },
+		{ "2001:db8::5", "doc" },
+		{ "2001:DB9::1", "br6" },
+		{ "foo", NULL },
+		{ "8.8.8.8", "notprivate" },
+		{ "10.1", NULL },
 		{ "2001:db7::1", NULL },
 	};
 	struct fault fault;
