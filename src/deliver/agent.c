@@ -120,18 +120,18 @@ static void request_work(struct agent_link *link,
 		agent->work.deliver(agent->work.arg, d);
 	} else {
 		/* Damaged or gone: the operator must look, nothing bounces. */
-		const struct outcome out = { .action = DELIVERY_DEFERRED,
-					     .dsn = "4.3.0",
-					     .text = fault.text };
+		const struct outcome out = {.action = DELIVERY_DEFERRED,
+					    .dsn = "4.3.0",
+					    .text = fault.text};
 
 		log_error("%s", fault.text);
 		delivery_settle_open(d, &out);
 	}
 	if (d->open_count > 0) {
 		const struct outcome out = {
-			.action = DELIVERY_DEFERRED,
-			.dsn = "4.3.0",
-			.text = "delivery was not completed",
+		    .action = DELIVERY_DEFERRED,
+		    .dsn = "4.3.0",
+		    .text = "delivery was not completed",
 		};
 
 		delivery_settle_open(d, &out);
@@ -247,7 +247,7 @@ static bool hello_send(struct agent *agent, int fd)
 
 static void link_accept(struct agent *agent, int listen_fd)
 {
-	const struct timeval idle = { .tv_sec = IDLE_THREAD_S };
+	const struct timeval idle = {.tv_sec = IDLE_THREAD_S};
 	struct agent_link *link;
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 
@@ -274,8 +274,8 @@ static bool control_read(struct agent *agent)
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct packet_in in;
 	struct fault fault;
-	enum rc rc = packet_receive(tmp, agent->service->control_fd, &in,
-				    &fault);
+	enum rc rc =
+	    packet_receive(tmp, agent->service->control_fd, &in, &fault);
 
 	if (rc == RC_NONE)
 		return true;
@@ -303,18 +303,18 @@ static void agent_loop(struct agent *agent)
 {
 	const int count = agent->service->listen_count;
 	struct pollfd fds[2 + SERVICE_LISTEN_MAX] = {
-		{ .fd = agent->service->control_fd, .events = POLLIN },
-		{ .fd = agent->wake_fd, .events = POLLIN },
+	    {.fd = agent->service->control_fd, .events = POLLIN},
+	    {.fd = agent->wake_fd, .events = POLLIN},
 	};
 
 	for (int i = 0; i < count; i++)
-		fds[2 + i] = (struct pollfd){ .fd = SERVICE_LISTEN_FD + i,
-					      .events = POLLIN };
+		fds[2 + i] = (struct pollfd){.fd = SERVICE_LISTEN_FD + i,
+					     .events = POLLIN};
 	for (;;) {
 		const bool ticking = atomic_load(&agent->ticking);
 		eventfd_t ignored;
-		int ready = poll(fds, (nfds_t)(2 + count),
-				 ticking ? TICK_MS : -1);
+		int ready =
+		    poll(fds, (nfds_t)(2 + count), ticking ? TICK_MS : -1);
 
 		if (ready < 0)
 			continue;
@@ -358,15 +358,15 @@ enum rc agent_open(struct service *service, const struct agent_work *work,
 		   struct agent **ret_agent, struct fault *fault)
 {
 	struct agent *agent = mem_new(NULL, struct agent);
-	const char *name = mem_printf(agent, "%s_delivery_status_filter",
-				      service->program);
+	const char *name =
+	    mem_printf(agent, "%s_delivery_status_filter", service->program);
 	const char *tables = conf_text(service->conf, name);
 
 	agent->service = service;
 	agent->conf = service->conf;
 	agent->work = *work;
-	agent->capacity = service->max_processes > 0 ? service->max_processes :
-						       CAPACITY_DEFAULT;
+	agent->capacity = service->max_processes > 0 ? service->max_processes
+						     : CAPACITY_DEFAULT;
 	pthread_mutex_init(&agent->lock, NULL);
 	pthread_cond_init(&agent->all_ended, NULL);
 	agent->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -376,7 +376,8 @@ enum rc agent_open(struct service *service, const struct agent_work *work,
 	    maps_open(agent, agent->conf, name, tables, 0,
 		      &agent->status_filter, fault) == RC_CONF)
 		return RC_CONF;
-	/* Buffers of requests and messages come from the heap and stay there. */
+	/* Buffers of requests and messages come from the heap and stay there.
+	 */
 	mallopt(M_MMAP_THRESHOLD, KEEP_FREE_BYTES);
 	mallopt(M_TRIM_THRESHOLD, KEEP_FREE_BYTES);
 	*ret_agent = agent;

@@ -21,21 +21,21 @@ static const struct {
 	int status;
 	const char *dsn, *text;
 } exits[] = {
-	{ EX_USAGE, "5.3.0", "command line usage error" },
-	{ EX_DATAERR, "5.6.0", "data format error" },
-	{ EX_NOINPUT, "5.3.0", "cannot open input" },
-	{ EX_NOUSER, "5.1.1", "user unknown" },
-	{ EX_NOHOST, "5.1.2", "host name unknown" },
-	{ EX_UNAVAILABLE, "5.3.0", "service unavailable" },
-	{ EX_SOFTWARE, "5.3.0", "internal software error" },
-	{ EX_OSERR, "4.3.0", "system resource problem" },
-	{ EX_OSFILE, "5.3.0", "critical OS file missing" },
-	{ EX_CANTCREAT, "5.2.0", "can't create user output file" },
-	{ EX_IOERR, "5.3.0", "input/output error" },
-	{ EX_TEMPFAIL, "4.3.0", "temporary failure" },
-	{ EX_PROTOCOL, "5.5.0", "remote error in protocol" },
-	{ EX_NOPERM, "5.7.0", "permission denied" },
-	{ EX_CONFIG, "5.3.5", "local configuration error" },
+    {EX_USAGE, "5.3.0", "command line usage error"},
+    {EX_DATAERR, "5.6.0", "data format error"},
+    {EX_NOINPUT, "5.3.0", "cannot open input"},
+    {EX_NOUSER, "5.1.1", "user unknown"},
+    {EX_NOHOST, "5.1.2", "host name unknown"},
+    {EX_UNAVAILABLE, "5.3.0", "service unavailable"},
+    {EX_SOFTWARE, "5.3.0", "internal software error"},
+    {EX_OSERR, "4.3.0", "system resource problem"},
+    {EX_OSFILE, "5.3.0", "critical OS file missing"},
+    {EX_CANTCREAT, "5.2.0", "can't create user output file"},
+    {EX_IOERR, "5.3.0", "input/output error"},
+    {EX_TEMPFAIL, "4.3.0", "temporary failure"},
+    {EX_PROTOCOL, "5.5.0", "remote error in protocol"},
+    {EX_NOPERM, "5.7.0", "permission denied"},
+    {EX_CONFIG, "5.3.5", "local configuration error"},
 };
 
 /* The message as a file in memory: the program may read as much of it as it
@@ -59,17 +59,18 @@ static enum rc message_file(const struct mail_text *text, int *ret_fd,
 static void output_add(struct buf *output, const char *bytes, size_t size)
 {
 	for (size_t i = 0; i < size && output->len < OUTPUT_MAX_BYTES; i++)
-		buf_add_char(output, bytes[i] == '\n'		? ' ' :
-				     ascii_is_print(bytes[i]) ? bytes[i] :
-								'?');
+		buf_add_char(output, bytes[i] == '\n'		? ' '
+				     : ascii_is_print(bytes[i]) ? bytes[i]
+								: '?');
 }
 
 static int time_left_ms(uint64_t deadline)
 {
 	const uint64_t now = clock_mono_ms();
 
-	return now >= deadline ? 0 :
-				 (int)MIN_OF(deadline - now, (uint64_t)INT32_MAX);
+	return now >= deadline
+		   ? 0
+		   : (int)MIN_OF(deadline - now, (uint64_t)INT32_MAX);
 }
 
 /* Read until the program has ended. false: time is over. */
@@ -77,9 +78,8 @@ static bool output_read(int fd, pid_t pid, uint64_t deadline,
 			struct buf *output)
 {
 	struct pollfd fds[2] = {
-		{ .fd = fd, .events = POLLIN },
-		{ .fd = (int)syscall(SYS_pidfd_open, pid, 0),
-		  .events = POLLIN },
+	    {.fd = fd, .events = POLLIN},
+	    {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN},
 	};
 	bool in_time = true, open = true;
 
@@ -146,17 +146,16 @@ static enum rc start(const struct command *c, const struct mail_text *text,
 	}
 	{
 		const struct child_file files[] = {
-			{ input_fd, 0 }, { pipe_fds[1], 1 }, { pipe_fds[1], 2 }
-		};
+		    {input_fd, 0}, {pipe_fds[1], 1}, {pipe_fds[1], 2}};
 		const struct child_spec spec = {
-			.path = c->argv[0],
-			.argv = c->argv,
-			.env = c->env,
-			.files = files,
-			.file_count = ARRAY_LEN(files),
-			.directory = c->directory,
-			.user = c->user,
-			.new_session = true,
+		    .path = c->argv[0],
+		    .argv = c->argv,
+		    .env = c->env,
+		    .files = files,
+		    .file_count = ARRAY_LEN(files),
+		    .directory = c->directory,
+		    .user = c->user,
+		    .new_session = true,
 		};
 
 		rc = child_start(&spec, ret_pid, fault);
@@ -174,7 +173,7 @@ enum rc command_run(TALLOC_CTX *mem, const struct command *c,
 		    struct fault *fault)
 {
 	const uint64_t deadline =
-		clock_mono_ms() + (uint64_t)c->time_limit_s * 1000;
+	    clock_mono_ms() + (uint64_t)c->time_limit_s * 1000;
 	int output_fd, status = 0;
 	struct buf output;
 	bool in_time;
@@ -199,11 +198,10 @@ enum rc command_run(TALLOC_CTX *mem, const struct command *c,
 			return fault_set(fault, RC_TEMP, "4.3.0",
 					 "Command cannot be killed: \"%s\"",
 					 c->shown);
-		return fault_set(fault, RC_PERM, "5.3.0",
-				 "Command time limit exceeded: \"%s\"%s%s",
-				 c->shown,
-				 output.len ? ". Command output: " : "",
-				 buf_text(&output));
+		return fault_set(
+		    fault, RC_PERM, "5.3.0",
+		    "Command time limit exceeded: \"%s\"%s%s", c->shown,
+		    output.len ? ". Command output: " : "", buf_text(&output));
 	}
 	if (ret_output != NULL)
 		*ret_output = mem_span_dup(mem, span_trim(buf_span(&output)));
@@ -228,8 +226,8 @@ const char *const *command_argv(TALLOC_CTX *mem, const char *line,
 				const char *shell)
 {
 	static const char plain[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		"0123456789_-./:@%+=, \t";
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789_-./:@%+=, \t";
 
 	if (*shell != '\0')
 		return words_split(mem, span_from(shell), line);

@@ -20,8 +20,7 @@ static void path_add(struct readable *r, const char *path)
 			return;
 	if (r->count < PATHS_MAX)
 		r->paths[r->count++] = (struct sandbox_path){
-			path, SANDBOX_READ | SANDBOX_OPTIONAL
-		};
+		    path, SANDBOX_READ | SANDBOX_OPTIONAL};
 }
 
 /* The directory of each absolute path in a parameter's value: a table that is
@@ -37,21 +36,21 @@ static void text_add(struct readable *r, const char *text)
 			continue;
 		word = span_skip(word, (size_t)at);
 		slash = span_rfind(word, '/');
-		path_add(r, slash <= 0 ? mem_span_dup(r->mem, word) :
-					 mem_span_dup(r->mem,
-						      span_take(word,
-								(size_t)slash)));
+		path_add(r, slash <= 0
+				? mem_span_dup(r->mem, word)
+				: mem_span_dup(r->mem,
+					       span_take(word, (size_t)slash)));
 	}
 }
 
 enum rc confine_reader(struct service *service, const char *const *texts,
 		       struct fault *fault)
 {
-	static const char *const always[] = { "/etc", "/usr",  "/lib",
-					      "/lib64", "/run/systemd/resolve",
-					      "/dev/urandom" };
+	static const char *const always[] = {
+	    "/etc",	   "/usr", "/lib", "/lib64", "/run/systemd/resolve",
+	    "/dev/urandom"};
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct readable r = { .mem = tmp };
+	struct readable r = {.mem = tmp};
 	enum rc rc;
 
 	for (size_t i = 0; i < ARRAY_LEN(always); i++)

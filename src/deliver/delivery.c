@@ -18,8 +18,8 @@ enum rc delivery_open(const struct conf *conf, struct delivery_request *request,
 	d->request = talloc_steal(d, request);
 	d->handoff_us = clock_wall_us();
 	d->open_count = request->recipient_count;
-	d->statuses = mem_array(d, struct delivery_status,
-				request->recipient_count + 1);
+	d->statuses =
+	    mem_array(d, struct delivery_status, request->recipient_count + 1);
 	d->settled = mem_array(d, uint8_t, request->recipient_count + 1);
 	*ret_delivery = d;
 	if (image_open(d, request->fd, request->image_offset, false, &d->image,
@@ -61,17 +61,17 @@ static void delays_format(struct buf *line, const struct delivery *d)
 	const int digits = d->conf->v.delay_logging_resolution_limit;
 	const struct envelope *env = d->request->env;
 	const int64_t now = (int64_t)clock_wall_us();
-	const int64_t start = (int64_t)(d->connected_us ? d->connected_us :
-							  d->handoff_us);
+	const int64_t start =
+	    (int64_t)(d->connected_us ? d->connected_us : d->handoff_us);
 	const int64_t arrival = (int64_t)env->arrival_us;
 	const int64_t active = (int64_t)d->request->active_us;
 	const int64_t handoff = (int64_t)d->handoff_us;
 	const int64_t delays[] = {
-		now - arrival, active - arrival, handoff - active,
-		start - handoff, now - start,
+	    now - arrival,   active - arrival, handoff - active,
+	    start - handoff, now - start,
 	};
-	static const char *const before[] = { "delay=", ", delays=", "/", "/",
-					      "/" };
+	static const char *const before[] = {"delay=", ", delays=", "/", "/",
+					     "/"};
 
 	for (size_t i = 0; i < ARRAY_LEN(delays); i++) {
 		char text[DELAY_MAX_BYTES];
@@ -98,9 +98,9 @@ static const char *status_word(const struct delivery *d,
 static const char *address_shown(TALLOC_CTX *mem, const struct conf *conf,
 				 const char *address)
 {
-	return strcmp(conf->v.info_log_address_format, "internal") == 0 ?
-		       address :
-		       address_quote(mem, span_from(address));
+	return strcmp(conf->v.info_log_address_format, "internal") == 0
+		   ? address
+		   : address_quote(mem, span_from(address));
 }
 
 static void outcome_log(const struct delivery *d, const struct recipient *to,
@@ -148,15 +148,16 @@ static void outcome_filter(struct delivery *d, struct outcome *out)
 	    dsn.len >= DSN_MAX_BYTES ||
 	    (dsn.ptr[0] == '2') != (out->action == DELIVERY_SENT) ||
 	    strchr("245", dsn.ptr[0]) == NULL) {
-		log_warning("delivery status filter: unusable result for \"%.*s\"",
-			    SPAN_FMT(key));
+		log_warning(
+		    "delivery status filter: unusable result for \"%.*s\"",
+		    SPAN_FMT(key));
 		return;
 	}
 	out->dsn = mem_span_dup(d, dsn);
 	out->text = mem_span_dup(d, span_trim(found));
 	if (out->action != DELIVERY_SENT)
-		out->action = dsn.ptr[0] == '5' ? DELIVERY_BOUNCED :
-						  DELIVERY_DEFERRED;
+		out->action =
+		    dsn.ptr[0] == '5' ? DELIVERY_BOUNCED : DELIVERY_DEFERRED;
 }
 
 /* The class digit follows what is done; a 5.x.x that waits is a 4.x.x. */
@@ -164,9 +165,9 @@ static const char *dsn_of_class(TALLOC_CTX *mem, const char *dsn,
 				enum delivery_action action)
 {
 	static const char class_digit[] = {
-		[DELIVERY_SENT] = '2',
-		[DELIVERY_DEFERRED] = '4',
-		[DELIVERY_BOUNCED] = '5',
+	    [DELIVERY_SENT] = '2',
+	    [DELIVERY_DEFERRED] = '4',
+	    [DELIVERY_BOUNCED] = '5',
 	};
 
 	if (dsn == NULL || strlen(dsn) < 5 || strlen(dsn) >= DSN_MAX_BYTES)
@@ -183,16 +184,15 @@ static const char *text_cut(TALLOC_CTX *mem, const char *text)
 static enum delivery_action action_final(const struct delivery *d,
 					 enum delivery_action action)
 {
-	return action == DELIVERY_BOUNCED && d->conf->v.soft_bounce ?
-		       DELIVERY_DEFERRED :
-		       action;
+	return action == DELIVERY_BOUNCED && d->conf->v.soft_bounce
+		   ? DELIVERY_DEFERRED
+		   : action;
 }
 
 void delivery_log(struct delivery *d, const char *address, const char *original,
 		  struct outcome *out)
 {
-	const struct recipient to = { .address = address,
-				      .original = original };
+	const struct recipient to = {.address = address, .original = original};
 
 	outcome_filter(d, out);
 	out->dsn = dsn_of_class(d, out->dsn, action_final(d, out->action));
@@ -202,8 +202,8 @@ void delivery_log(struct delivery *d, const char *address, const char *original,
 void delivery_record(struct delivery *d, size_t recipient,
 		     const struct outcome *out)
 {
-	static const char *const dsn_action[] = { "delivered", "delayed",
-						  "failed" };
+	static const char *const dsn_action[] = {"delivered", "delayed",
+						 "failed"};
 	struct delivery_status *status = &d->statuses[recipient];
 
 	assert(d->settled[recipient] == DELIVERY_OPEN);
@@ -212,16 +212,15 @@ void delivery_record(struct delivery *d, size_t recipient,
 	snprintf(status->dsn, sizeof(status->dsn), "%s",
 		 dsn_of_class(d, out->dsn, status->action));
 	status->reason = text_cut(d, out->text);
-	status->dsn_action = out->dsn_action != NULL ?
-				     out->dsn_action :
-				     dsn_action[status->action];
+	status->dsn_action = out->dsn_action != NULL
+				 ? out->dsn_action
+				 : dsn_action[status->action];
 	if (out->remote_mta != NULL)
 		status->remote_mta = mem_strdup(d, out->remote_mta);
-	status->diag_type = out->diag_type != NULL ? out->diag_type :
-						     "X-Postfix";
-	status->diag_text = out->diag_text != NULL ?
-				    text_cut(d, out->diag_text) :
-				    status->reason;
+	status->diag_type =
+	    out->diag_type != NULL ? out->diag_type : "X-Postfix";
+	status->diag_text = out->diag_text != NULL ? text_cut(d, out->diag_text)
+						   : status->reason;
 	d->settled[recipient] = DELIVERY_SETTLED;
 	d->open_count--;
 }
@@ -247,11 +246,11 @@ void delivery_settle_fault(struct delivery *d, size_t recipient,
 			   const struct fault *fault, const char *relay)
 {
 	const struct outcome out = {
-		.action = fault->rc == RC_PERM ? DELIVERY_BOUNCED :
-						 DELIVERY_DEFERRED,
-		.dsn = fault->dsn,
-		.text = fault->text,
-		.relay = relay,
+	    .action =
+		fault->rc == RC_PERM ? DELIVERY_BOUNCED : DELIVERY_DEFERRED,
+	    .dsn = fault->dsn,
+	    .text = fault->text,
+	    .relay = relay,
 	};
 
 	delivery_settle(d, recipient, &out);

@@ -26,10 +26,11 @@ typedef void (*delivery_report_fn)(void *arg, struct delivery *delivery,
 
 struct delivery {
 	const struct conf *conf;
-	struct maps *status_filter; /* <service>_delivery_status_filter or NULL */
+	struct maps
+	    *status_filter; /* <service>_delivery_status_filter or NULL */
 	struct delivery_request *request;
 	struct image *image;
-	uint64_t handoff_us;  /* the agent has it */
+	uint64_t handoff_us;   /* the agent has it */
 	uint64_t connected_us; /* ready to send; 0: no network in it */
 	struct delivery_status *statuses; /* one for each recipient */
 	uint8_t *settled;		  /* enum delivery_settled */

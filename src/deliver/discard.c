@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * discard - drops mail on purpose; the next hop is what the log gives as the reason.
+ * discard - drops mail on purpose; the next hop is what the log gives as the
+ * reason.
  */
 #include "deliver/agent.h"
 #include "deliver/confine.h"
@@ -15,7 +16,7 @@ static void discard_deliver(void *arg, struct delivery *d)
 int main(int argc, char **argv)
 {
 	struct service *service = service_start(NULL, argc, argv);
-	const struct agent_work work = { .deliver = discard_deliver };
+	const struct agent_work work = {.deliver = discard_deliver};
 	struct agent *agent;
 	struct fault fault;
 

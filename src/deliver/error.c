@@ -21,8 +21,8 @@ static void error_deliver(void *arg, struct delivery *d)
 int main(int argc, char **argv)
 {
 	struct service *service = service_start(NULL, argc, argv);
-	const struct agent_work work = { .deliver = error_deliver,
-					 .arg = service };
+	const struct agent_work work = {.deliver = error_deliver,
+					.arg = service};
 	struct agent *agent;
 	struct fault fault;
 

@@ -15,7 +15,7 @@ static bool was_here(TALLOC_CTX *mem, struct span header, const char *address)
 			continue;
 		value = header_unfold(mem, field.value);
 		if (span_is_nocase(span_from(address_unquote(
-					   mem, span_trim(span_from(value)))),
+				       mem, span_trim(span_from(value)))),
 				   address))
 			return true;
 	}
@@ -39,9 +39,8 @@ enum rc loop_check(struct delivery *d, size_t recipient, struct fault *fault)
 static void line_add(struct buf *out, TALLOC_CTX *mem, const char *name,
 		     const char *before, const char *address, const char *after)
 {
-	char *text = *address == '\0' ?
-			     mem_strdup(mem, "") :
-			     address_quote(mem, span_from(address));
+	char *text = *address == '\0' ? mem_strdup(mem, "")
+				      : address_quote(mem, span_from(address));
 
 	for (char *p = text; *p != '\0'; p++)
 		if (*p == '\r' || *p == '\n')
@@ -70,14 +69,12 @@ struct mail_text loop_mail_text(struct delivery *d, size_t recipient, int flags)
 	const char *sender = d->image->env->sender;
 
 	return (struct mail_text){
-		.image = d->image,
-		.flags = flags,
-		.sender = *sender != '\0' ?
-				  address_quote(d, span_from(sender)) :
-				  "",
-		.prepend = loop_lines(d, sender,
-				      &d->request->recipients[recipient],
-				      LINES_ALL),
-		.arrival_us = d->request->env->arrival_us,
+	    .image = d->image,
+	    .flags = flags,
+	    .sender =
+		*sender != '\0' ? address_quote(d, span_from(sender)) : "",
+	    .prepend = loop_lines(d, sender, &d->request->recipients[recipient],
+				  LINES_ALL),
+	    .arrival_us = d->request->env->arrival_us,
 	};
 }

@@ -18,8 +18,8 @@ static const char *value_of(const struct expansion *e, struct span name)
 {
 	for (size_t i = 0; i < e->count; i++)
 		if (span_is(name, e->values[i].name))
-			return e->values[i].value != NULL ? e->values[i].value :
-							    "";
+			return e->values[i].value != NULL ? e->values[i].value
+							  : "";
 	return NULL;
 }
 
@@ -36,10 +36,10 @@ static size_t name_len(struct span text)
 static void value_add(struct expansion *e, const char *value)
 {
 	for (; *value != '\0'; value++)
-		buf_add_char(e->out, e->allowed == NULL ||
-						     strchr(e->allowed, *value) ?
-					     *value :
-					     '_');
+		buf_add_char(e->out,
+			     e->allowed == NULL || strchr(e->allowed, *value)
+				 ? *value
+				 : '_');
 }
 
 /* The length up to the bracket that closes the one before `text`. */
@@ -121,8 +121,8 @@ static enum rc expand_one(struct expansion *e, struct span *text)
 		return RC_OK;
 	}
 	if (open == '{' || open == '(') {
-		if (!closing(span_skip(*text, 1), open,
-			     open == '{' ? '}' : ')', &len))
+		if (!closing(span_skip(*text, 1), open, open == '{' ? '}' : ')',
+			     &len))
 			return fault_set(e->fault, RC_CONF, "4.3.5",
 					 "unbalanced %c in \"%.*s\"", open,
 					 SPAN_FMT(*text));
@@ -166,7 +166,7 @@ enum rc macro_expand(TALLOC_CTX *mem, const char *text,
 		     const struct macro_value *values, size_t count,
 		     const char *allowed, char **ret_text, struct fault *fault)
 {
-	struct expansion e = { values, count, allowed, NULL, 0, fault };
+	struct expansion e = {values, count, allowed, NULL, 0, fault};
 	struct buf out;
 	enum rc rc;
 

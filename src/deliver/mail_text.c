@@ -27,7 +27,7 @@ static void line_end_add(struct copier *c)
 /* What was held back at the start of a line. */
 static void start_flush(struct copier *c)
 {
-	buf_add(c->out, (struct span){ c->start, c->start_len });
+	buf_add(c->out, (struct span){c->start, c->start_len});
 	c->start_len = 0;
 	c->line_begins = false;
 }
@@ -138,7 +138,7 @@ enum rc mail_text_write(const struct mail_text *text, int fd, int *ret_errno,
 			struct fault *fault)
 {
 	SCRATCH char *chunk = mem_resize(NULL, NULL, char, CHUNK_BYTES);
-	struct copier copier = { .flags = text->flags, .line_begins = true };
+	struct copier copier = {.flags = text->flags, .line_begins = true};
 	uint64_t at = 0;
 	struct buf out;
 	size_t size;
@@ -152,7 +152,7 @@ enum rc mail_text_write(const struct mail_text *text, int fd, int *ret_errno,
 				       &size, fault) != RC_OK)
 			return fault_add(fault, "error reading message");
 		at += size;
-		copy_add(&copier, (struct span){ chunk, size });
+		copy_add(&copier, (struct span){chunk, size});
 		if (size == 0)
 			copy_end(&copier);
 		assert(!out.full);

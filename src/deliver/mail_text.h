@@ -18,14 +18,14 @@ enum mail_text_flags {
 	MAIL_TEXT_FROM = 1,
 	MAIL_TEXT_QUOTE = 2,
 	MAIL_TEXT_BLANK = 4,
-	MAIL_TEXT_DOTS = 8, /* double a dot at the start of a line */
+	MAIL_TEXT_DOTS = 8,  /* double a dot at the start of a line */
 	MAIL_TEXT_CRLF = 16, /* lines end in CRLF */
 };
 
 struct mail_text {
 	const struct image *image;
 	int flags;
-	const char *sender; /* external form, "" is MAILER-DAEMON */
+	const char *sender;  /* external form, "" is MAILER-DAEMON */
 	const char *prepend; /* whole lines with LF */
 	uint64_t arrival_us;
 };

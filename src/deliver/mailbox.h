@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mailbox - puts a message into an mbox file or a Maildir, for good: RC_OK means
- * that the message and its directory entry are on stable storage.
+ * mailbox - puts a message into an mbox file or a Maildir, for good: RC_OK
+ * means that the message and its directory entry are on stable storage.
  *
  * Holds    a failed delivery leaves the mailbox as it was: an mbox is cut back,
  *          a Maildir file is removed; symbolic links, hard links and files of
@@ -17,8 +17,8 @@
 #include "deliver/mail_text.h"
 
 struct mailbox_rules {
-	const char *locks;    /* mailbox_delivery_lock */
-	int64_t limit_bytes;  /* mailbox_size_limit, 0: none */
+	const char *locks;   /* mailbox_delivery_lock */
+	int64_t limit_bytes; /* mailbox_size_limit, 0: none */
 	int lock_attempts;
 	int lock_delay_s;
 	int stale_lock_s;
@@ -43,8 +43,7 @@ MUST_CHECK enum rc mbox_append(struct mbox *mbox, const struct mail_text *text,
 			       const struct mailbox_rules *rules,
 			       struct fault *fault);
 /* After mbox_append has succeeded: makes a new file's name durable. */
-MUST_CHECK enum rc mbox_sync_name(const struct mbox *mbox,
-				  struct fault *fault);
+MUST_CHECK enum rc mbox_sync_name(const struct mbox *mbox, struct fault *fault);
 
 /* `path` ends in a slash; directories that are missing are made. */
 MUST_CHECK enum rc maildir_deliver(TALLOC_CTX *mem, const char *path,

@@ -58,7 +58,7 @@ static enum rc make_parents(TALLOC_CTX *mem, const char *path,
 	for (const char *slash = strchr(path + 1, '/'); slash != NULL;
 	     slash = strchr(slash + 1, '/')) {
 		char *parent = mem_span_dup(
-			mem, (struct span){ path, (size_t)(slash - path) });
+		    mem, (struct span){path, (size_t)(slash - path)});
 		struct stat st;
 		bool made = false;
 
@@ -66,7 +66,8 @@ static enum rc make_parents(TALLOC_CTX *mem, const char *path,
 			continue;
 		if (make_directory(parent, &made, fault) != RC_OK)
 			return fault_add(fault, "create maildir");
-		if (made && file_sync_parent(AT_FDCWD, parent, fault) != RC_OK) {
+		if (made &&
+		    file_sync_parent(AT_FDCWD, parent, fault) != RC_OK) {
 			/* The next attempt must not take it for safe. */
 			rmdir(parent);
 			return fault_add(fault, "create maildir");
@@ -77,18 +78,17 @@ static enum rc make_parents(TALLOC_CTX *mem, const char *path,
 
 static enum rc maildir_make(struct maildir *dir, struct fault *fault)
 {
-	static const char *const parts[] = { "tmp", "cur", "new" };
-	bool made[ARRAY_LEN(parts)] = { false };
+	static const char *const parts[] = {"tmp", "cur", "new"};
+	bool made[ARRAY_LEN(parts)] = {false};
 	enum rc rc = make_parents(dir, dir->path, fault);
 
 	for (size_t i = 0; i < ARRAY_LEN(parts) && rc == RC_OK; i++)
-		rc = make_directory(mem_printf(dir, "%s%s", dir->path,
-					       parts[i]),
-				    &made[i], fault);
+		rc =
+		    make_directory(mem_printf(dir, "%s%s", dir->path, parts[i]),
+				   &made[i], fault);
 	if (rc == RC_OK)
-		rc = file_sync_parent(AT_FDCWD,
-				      mem_printf(dir, "%snew", dir->path),
-				      fault);
+		rc = file_sync_parent(
+		    AT_FDCWD, mem_printf(dir, "%snew", dir->path), fault);
 	if (rc == RC_OK)
 		return RC_OK;
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
@@ -121,8 +121,8 @@ static enum rc tmp_open(struct maildir *dir, const char *host,
 	}
 	if (dir->fd < 0)
 		return mailbox_errno_fault(
-			fault, errno,
-			mem_printf(dir, "create maildir file %s", path));
+		    fault, errno,
+		    mem_printf(dir, "create maildir file %s", path));
 	dir->tmp = path;
 	return RC_OK;
 }
@@ -136,11 +136,11 @@ static enum rc file_publish(struct maildir *dir, const char *host,
 
 	if (fstat(dir->fd, &st) != 0)
 		return mailbox_errno_fault(fault, errno, "stat maildir file");
-	dir->new = mem_printf(dir, "%snew/%llu.V%lxI%lxM%llu.%s", dir->path,
-			      (unsigned long long)(now / 1000000),
-			      (unsigned long)st.st_dev,
-			      (unsigned long)st.st_ino,
-			      (unsigned long long)(now % 1000000), host);
+	dir->new =
+	    mem_printf(dir, "%snew/%llu.V%lxI%lxM%llu.%s", dir->path,
+		       (unsigned long long)(now / 1000000),
+		       (unsigned long)st.st_dev, (unsigned long)st.st_ino,
+		       (unsigned long long)(now % 1000000), host);
 	if (renameat2(AT_FDCWD, dir->tmp, AT_FDCWD, dir->new,
 		      RENAME_NOREPLACE) == 0) {
 		dir->tmp = NULL;
@@ -172,9 +172,9 @@ enum rc maildir_deliver(TALLOC_CTX *mem, const char *path,
 	if (tmp_open(dir, host, fault) != RC_OK)
 		return fault->rc;
 	if (mail_text_write(text, dir->fd, &error, fault) != RC_OK)
-		return error == 0 ? fault->rc :
-				    mailbox_errno_fault(fault, error,
-							"error writing message");
+		return error == 0 ? fault->rc
+				  : mailbox_errno_fault(
+					fault, error, "error writing message");
 	if (fsync(dir->fd) != 0)
 		return mailbox_errno_fault(fault, errno, "fsync maildir file");
 	if (file_publish(dir, host, fault) != RC_OK)

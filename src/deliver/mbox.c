@@ -18,12 +18,12 @@ enum rc mailbox_errno_fault(struct fault *fault, int error, const char *doing)
 		enum rc rc;
 		const char *dsn;
 	} meanings[] = {
-		{ ENOSPC, RC_TEMP, "4.3.0" }, { EDQUOT, RC_TEMP, "4.2.2" },
-		{ EIO, RC_TEMP, "4.3.0" },    { EFBIG, RC_PERM, "5.2.2" },
-		{ EAGAIN, RC_TEMP, "4.2.0" }, { ESTALE, RC_TEMP, "4.2.0" },
-		{ EMFILE, RC_TEMP, "4.3.0" }, { ENFILE, RC_TEMP, "4.3.0" },
-		{ ENOMEM, RC_TEMP, "4.3.0" }, { EROFS, RC_TEMP, "4.3.0" },
-		{ EINTR, RC_TEMP, "4.3.0" },  { ETIMEDOUT, RC_TEMP, "4.3.0" },
+	    {ENOSPC, RC_TEMP, "4.3.0"}, {EDQUOT, RC_TEMP, "4.2.2"},
+	    {EIO, RC_TEMP, "4.3.0"},	{EFBIG, RC_PERM, "5.2.2"},
+	    {EAGAIN, RC_TEMP, "4.2.0"}, {ESTALE, RC_TEMP, "4.2.0"},
+	    {EMFILE, RC_TEMP, "4.3.0"}, {ENFILE, RC_TEMP, "4.3.0"},
+	    {ENOMEM, RC_TEMP, "4.3.0"}, {EROFS, RC_TEMP, "4.3.0"},
+	    {EINTR, RC_TEMP, "4.3.0"},	{ETIMEDOUT, RC_TEMP, "4.3.0"},
 	};
 
 	errno = error;
@@ -55,7 +55,7 @@ static bool has_word(const char *list, const char *word)
 
 static void wait_s(int seconds)
 {
-	struct timespec time = { .tv_sec = seconds };
+	struct timespec time = {.tv_sec = seconds};
 
 	while (nanosleep(&time, &time) != 0 && errno == EINTR)
 		;
@@ -94,9 +94,9 @@ static enum rc dotlock_take(struct mbox *mbox,
 			return RC_OK;
 		if (errno != EEXIST)
 			return mailbox_errno_fault(
-				fault, errno,
-				mem_printf(mbox, "unable to create lock file %s",
-					   path));
+			    fault, errno,
+			    mem_printf(mbox, "unable to create lock file %s",
+				       path));
 		stale_lock_remove(path, rules->stale_lock_s);
 	}
 	errno = EEXIST;
@@ -107,7 +107,7 @@ static enum rc dotlock_take(struct mbox *mbox,
 /* Locks of the open file, which children share and threads do not. */
 static bool file_try_lock(int fd, bool fcntl_lock, bool flock_lock)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
 	return (!fcntl_lock || fcntl(fd, F_OFD_SETLK, &whole) == 0) &&
 	       (!flock_lock || flock(fd, LOCK_EX | LOCK_NB) == 0);
@@ -133,13 +133,13 @@ static enum rc file_locks_take(struct mbox *mbox,
 static enum rc file_open(struct mbox *mbox, uid_t owner, gid_t group,
 			 struct fault *fault)
 {
-	const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW |
-			  O_NONBLOCK;
+	const int flags =
+	    O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 
 	mbox->fd = open(mbox->path, flags);
 	if (mbox->fd < 0 && errno == ENOENT) {
-		mbox->fd = open(mbox->path, flags | O_CREAT | O_EXCL,
-				MBOX_MODE);
+		mbox->fd =
+		    open(mbox->path, flags | O_CREAT | O_EXCL, MBOX_MODE);
 		mbox->created = mbox->fd >= 0;
 	}
 	if (mbox->fd < 0)
@@ -203,8 +203,8 @@ enum rc mbox_open(TALLOC_CTX *mem, const char *path, uid_t owner, gid_t group,
 static enum rc append(struct mbox *mbox, const struct mail_text *text,
 		      const struct mailbox_rules *rules, struct fault *fault)
 {
-	const int64_t size = (int64_t)(text->image->header_length +
-				       text->image->body_length);
+	const int64_t size =
+	    (int64_t)(text->image->header_length + text->image->body_length);
 	int error;
 
 	if (rules->limit_bytes > 0 &&
@@ -212,9 +212,9 @@ static enum rc append(struct mbox *mbox, const struct mail_text *text,
 		return mailbox_errno_fault(fault, EFBIG,
 					   "error writing message");
 	if (mail_text_write(text, mbox->fd, &error, fault) != RC_OK)
-		return error == 0 ? fault->rc :
-				    mailbox_errno_fault(fault, error,
-							"error writing message");
+		return error == 0 ? fault->rc
+				  : mailbox_errno_fault(
+					fault, error, "error writing message");
 	if (fsync(mbox->fd) != 0)
 		return mailbox_errno_fault(fault, errno,
 					   "error writing message");

@@ -8,7 +8,7 @@ void nexthop_text_settle(struct delivery *d, enum delivery_action action,
 {
 	struct span text = span_from(d->request->nexthop);
 	char found[DSN_MAX_BYTES];
-	struct outcome out = { .action = action, .dsn = dsn };
+	struct outcome out = {.action = action, .dsn = dsn};
 
 	if (dsn_cut(&text, found))
 		out.dsn = found;

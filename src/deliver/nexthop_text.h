@@ -9,5 +9,5 @@
 
 /* Settle every recipient with the text of the next hop, and its status code
  * when it has one. */
-void nexthop_text_settle(struct delivery *delivery,
-			 enum delivery_action action, const char *dsn);
+void nexthop_text_settle(struct delivery *delivery, enum delivery_action action,
+			 const char *dsn);

@@ -40,15 +40,14 @@ static enum rc answer_read(TALLOC_CTX *mem, int sock,
 		if (count > 0)
 			have = delivery_status_take(&in, mem, ret_status);
 	}
-	return have ? RC_OK :
-		      fault_set(fault, RC_TEMP, "4.3.0",
+	return have ? RC_OK
+		    : fault_set(fault, RC_TEMP, "4.3.0",
 				"no answer about the recipient");
 }
 
 static enum rc exchange(TALLOC_CTX *mem, int sock,
 			const struct delivery_request *request,
-			struct delivery_status *ret_status,
-			struct fault *fault)
+			struct delivery_status *ret_status, struct fault *fault)
 {
 	struct packet_in hello;
 	struct packet_out out;
@@ -66,7 +65,7 @@ enum rc pass_recipient(struct delivery *d, size_t recipient,
 		       const char *transport, const char *address,
 		       struct delivery_status *ret_status, struct fault *fault)
 {
-	const struct timeval patience = { .tv_sec = ANSWER_S };
+	const struct timeval patience = {.tv_sec = ANSWER_S};
 	struct delivery_request request = *d->request;
 	struct recipient to = d->request->recipients[recipient];
 	uint32_t index = 0;
@@ -79,8 +78,8 @@ enum rc pass_recipient(struct delivery *d, size_t recipient,
 				 "bad transport \"%s\"", transport);
 	to.address = address;
 	request.transport = mem_span_dup(d, name);
-	request.nexthop = nexthop.len > 0 ? mem_span_dup(d, nexthop) :
-					    d->conf->v.myhostname;
+	request.nexthop =
+	    nexthop.len > 0 ? mem_span_dup(d, nexthop) : d->conf->v.myhostname;
 	request.recipients = &to;
 	request.recipient_index = &index;
 	request.recipient_count = 1;
@@ -92,7 +91,7 @@ enum rc pass_recipient(struct delivery *d, size_t recipient,
 	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	rc = exchange(d, sock, &request, ret_status, fault);
 	close(sock);
-	return rc == RC_OK ? RC_OK :
-			     fault_add(fault, "mail transport %s",
-				       request.transport);
+	return rc == RC_OK
+		   ? RC_OK
+		   : fault_add(fault, "mail transport %s", request.transport);
 }

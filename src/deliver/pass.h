@@ -10,8 +10,8 @@
 
 #include "deliver/delivery.h"
 
-/* transport "lmtp:unix:private/dovecot-lmtp". Relative to queue_directory, which
- * is the working directory of a service. */
+/* transport "lmtp:unix:private/dovecot-lmtp". Relative to queue_directory,
+ * which is the working directory of a service. */
 MUST_CHECK enum rc pass_recipient(struct delivery *delivery, size_t recipient,
 				  const char *transport, const char *address,
 				  struct delivery_status *ret_status,

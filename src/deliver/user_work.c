@@ -12,7 +12,7 @@
 NORETURN static void child_run(const struct privilege_user *user,
 			       user_work_fn *work, void *arg, int pipe_fd)
 {
-	struct fault fault = { .rc = RC_OK };
+	struct fault fault = {.rc = RC_OK};
 	ssize_t ignored;
 
 	if (privilege_become(user, false, &fault) != RC_OK) {

@@ -22,8 +22,8 @@ static void wire_check(struct span wire)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	TALLOC_CTX *mem = talloc_new(NULL);
-	const struct span in = { (const char *)data, size };
-	struct wire_text text = { .limit = 40 };
+	const struct span in = {(const char *)data, size};
+	struct wire_text text = {.limit = 40};
 	struct buf out, wire;
 
 	buf_init(&out, mem, 8 * size + 4096);

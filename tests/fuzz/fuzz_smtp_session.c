@@ -14,9 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct conf *conf_once(void)
 {
 	static struct conf *conf; /* once for all inputs */
-	const struct conf_source source = { .config_directory = "/nonexistent",
-					    .process_name = "smtp",
-					    .service_name = "smtp" };
+	const struct conf_source source = {.config_directory = "/nonexistent",
+					   .process_name = "smtp",
+					   .service_name = "smtp"};
 	struct fault fault;
 
 	if (conf == NULL && conf_load(&source, &conf, &fault) != RC_OK) {
@@ -31,18 +31,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	TALLOC_CTX *mem = talloc_new(NULL);
 	struct smtp_settings settings = {
-		.conf = conf_once(),
-		.helo_name = "mx.example.test",
-		.discard_ehlo_keywords = "",
-		.tls_loglevel = "0",
-		.helo_timeout = 1,
-		.quit_timeout = 1,
-		.always_send_ehlo = true,
+	    .conf = conf_once(),
+	    .helo_name = "mx.example.test",
+	    .discard_ehlo_keywords = "",
+	    .tls_loglevel = "0",
+	    .helo_timeout = 1,
+	    .quit_timeout = 1,
+	    .always_send_ehlo = true,
 	};
-	const struct smtp_tls_policy policy = { .level = TLS_MAY };
-	struct smtp_hello hello = { .policy = &policy,
-				    .domain = "example.test",
-				    .detect_loop = true };
+	const struct smtp_tls_policy policy = {.level = TLS_MAY};
+	struct smtp_hello hello = {
+	    .policy = &policy, .domain = "example.test", .detect_loop = true};
 	struct smtp_session *session;
 	struct outcome why;
 	int fds[2];
@@ -50,8 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	log_set_verbose(0);
 	if (size > 32 * 1024)
 		return 0;
-	if (
-	    socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
 		abort();
 	if (write(fds[1], data, size) != (ssize_t)size)
 		abort();

@@ -12,7 +12,7 @@ static enum rc table_owner(struct job *job, const struct map *map,
 			   struct privilege_user **ret_user,
 			   struct fault *fault)
 {
-	static const char *const suffixes[] = { ".db", ".lmdb", ".cdb", "" };
+	static const char *const suffixes[] = {".db", ".lmdb", ".cdb", ""};
 	struct span name = span_from(map_name(map)), type;
 	struct stat st;
 
@@ -20,8 +20,8 @@ static enum rc table_owner(struct job *job, const struct map *map,
 	if (!span_cut(&name, ':', &type) || !span_starts(name, "/"))
 		return RC_OK;
 	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
-		const char *path = mem_printf(job->mem, "%.*s%s",
-					      SPAN_FMT(name), suffixes[i]);
+		const char *path =
+		    mem_printf(job->mem, "%.*s%s", SPAN_FMT(name), suffixes[i]);
 
 		if (stat(path, &st) != 0)
 			continue;
@@ -101,8 +101,8 @@ static void loop_found(struct job *job, const struct target *t,
 	job_fault(job, t, &fault);
 }
 
-static void expand(struct job *job, const struct target *from,
-		   const char *name, const struct map *map, struct span value)
+static void expand(struct job *job, const struct target *from, const char *name,
+		   const struct map *map, struct span value)
 {
 	struct target t = *from;
 	struct privilege_user *run_as;
@@ -144,6 +144,5 @@ static bool name_deliver(struct job *job, struct target *t, const char *name)
 bool alias_deliver(struct job *job, struct target *t)
 {
 	return name_deliver(job, t, t->name) ||
-	       (strcmp(t->name, t->user) != 0 &&
-		name_deliver(job, t, t->user));
+	       (strcmp(t->name, t->user) != 0 && name_deliver(job, t, t->user));
 }

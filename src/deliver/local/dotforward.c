@@ -10,11 +10,10 @@ static enum rc path_expand(struct job *job, const struct target *t,
 			   struct fault *fault)
 {
 	const struct macro_value values[] = {
-		{ "home", user->home },		{ "user", t->user },
-		{ "extension", t->extension },	{ "domain", t->domain },
-		{ "local", t->name },		{ "recipient", t->address },
-		{ "shell", user->shell },
-		{ "recipient_delimiter", t->delimiter },
+	    {"home", user->home},	 {"user", t->user},
+	    {"extension", t->extension}, {"domain", t->domain},
+	    {"local", t->name},		 {"recipient", t->address},
+	    {"shell", user->shell},	 {"recipient_delimiter", t->delimiter},
 	};
 
 	return macro_expand(job->mem, mem_span_dup(job->mem, template), values,
@@ -32,8 +31,8 @@ static bool has_token(TALLOC_CTX *mem, struct span text)
 
 /* RC_NONE: try the next path. */
 static enum rc path_deliver(struct job *job, struct target *t,
-			    const struct privilege_user *user,
-			    const char *path, struct fault *fault)
+			    const struct privilege_user *user, const char *path,
+			    struct fault *fault)
 {
 	struct span text;
 	enum rc rc;
@@ -66,9 +65,9 @@ bool dotforward_deliver(struct job *job, struct target *t,
 	while (rc == RC_NONE && span_token(&rest, ", \t\r\n", &word)) {
 		rc = path_expand(job, t, user, word, &path, &fault);
 		if (rc == RC_OK)
-			rc = path[0] == '/' ?
-				     path_deliver(job, t, user, path, &fault) :
-				     RC_NONE;
+			rc = path[0] == '/'
+				 ? path_deliver(job, t, user, path, &fault)
+				 : RC_NONE;
 	}
 	if (rc == RC_NONE)
 		return false;

@@ -15,9 +15,9 @@ void target_split(struct job *job, struct target *t)
 	if (parts.local.len > 1 && parts.local.ptr[0] == '\\') {
 		t->direct = true;
 		parts.local = span_skip(parts.local, 1);
-		t->address = mem_printf(job->mem, "%.*s@%.*s",
-					SPAN_FMT(parts.local),
-					SPAN_FMT(parts.domain));
+		t->address =
+		    mem_printf(job->mem, "%.*s@%.*s", SPAN_FMT(parts.local),
+			       SPAN_FMT(parts.domain));
 	}
 	name = mem_span_dup(job->mem, parts.local);
 	ascii_lower_text(name);
@@ -65,10 +65,10 @@ void target_deliver(struct job *job, struct target *t)
 static bool may(const char *list, enum target_source source)
 {
 	static const char *const words[] = {
-		[SOURCE_RECIPIENT] = "",
-		[SOURCE_ALIAS] = "alias",
-		[SOURCE_FORWARD] = "forward",
-		[SOURCE_INCLUDE] = "include",
+	    [SOURCE_RECIPIENT] = "",
+	    [SOURCE_ALIAS] = "alias",
+	    [SOURCE_FORWARD] = "forward",
+	    [SOURCE_INCLUDE] = "include",
 	};
 	struct span rest = span_from(list), word;
 
@@ -107,8 +107,9 @@ static void include_deliver(struct job *job, const struct target *parent,
 	rc = user_file_read(job->mem, path, run_as, &text, &fault);
 	if (rc != RC_OK) {
 		fault_set(&fault, RC_TEMP, "4.3.5", "%s",
-			  mem_printf(job->mem, "cannot open include file %s: %s",
-				     path, fault.text));
+			  mem_printf(job->mem,
+				     "cannot open include file %s: %s", path,
+				     fault.text));
 		log_warning("%s", fault.text);
 		job_fault(job, parent, &fault);
 		return;
@@ -123,11 +124,11 @@ void address_deliver(struct job *job, const struct target *parent,
 		     const struct privilege_user *run_as)
 {
 	const struct conf *conf = job->local->conf;
-	struct target t = { .parent = parent,
-			    .source = source,
-			    .sender = parent->sender,
-			    .run_as = run_as,
-			    .forward_all = parent->forward_all };
+	struct target t = {.parent = parent,
+			   .source = source,
+			   .sender = parent->sender,
+			   .run_as = run_as,
+			   .forward_all = parent->forward_all};
 	const bool direct = address[0] == '\\';
 	struct route *route;
 	struct fault fault;
@@ -153,8 +154,7 @@ void address_deliver(struct job *job, const struct target *parent,
 }
 
 static void token_deliver(struct job *job, const struct target *parent,
-			  const struct token *token,
-			  enum target_source source,
+			  const struct token *token, enum target_source source,
 			  const struct privilege_user *run_as)
 {
 	const struct conf_values *v = &job->local->conf->v;

@@ -33,8 +33,8 @@ void forward_add(struct job *job, const struct target *parent,
 			return;
 	if (f->count == f->room) {
 		f->room = f->room * 2 + 8;
-		f->recipients = mem_resize(f, f->recipients, const char *,
-					   f->room);
+		f->recipients =
+		    mem_resize(f, f->recipients, const char *, f->room);
 	}
 	f->recipients[f->count++] = address;
 }
@@ -51,14 +51,14 @@ static enum rc service_get(struct local *local,
 	pthread_mutex_lock(&local->lock);
 	if (local->intake == NULL) {
 		const struct intake_config config = {
-			.queue_directory = v->queue_directory,
-			.writer = mem_printf(local, "local-%s",
-					     local->service_name),
-			.qmgr_socket = "public/qmgr",
-			.memory_budget_bytes = INTAKE_BUDGET_BYTES,
-			.min_free_bytes = (uint64_t)v->queue_minfree,
-			.long_queue_ids = v->enable_long_queue_ids,
-			.commit_timeout_ms = COMMIT_TIMEOUT_MS,
+		    .queue_directory = v->queue_directory,
+		    .writer =
+			mem_printf(local, "local-%s", local->service_name),
+		    .qmgr_socket = "public/qmgr",
+		    .memory_budget_bytes = INTAKE_BUDGET_BYTES,
+		    .min_free_bytes = (uint64_t)v->queue_minfree,
+		    .long_queue_ids = v->enable_long_queue_ids,
+		    .commit_timeout_ms = COMMIT_TIMEOUT_MS,
 		};
 
 		rc = intake_open(local, &config, &local->intake, fault);
@@ -74,11 +74,11 @@ static enum rc service_get(struct local *local,
 static const char *received_make(TALLOC_CTX *mem, const struct conf *conf)
 {
 	const struct received received = {
-		.from = RECEIVED_INTERNAL,
-		.hostname = conf->v.myhostname,
-		.mail_name = conf->v.mail_name,
-		.queue_id = "%QID%",
-		.when = time(NULL),
+	    .from = RECEIVED_INTERNAL,
+	    .hostname = conf->v.myhostname,
+	    .mail_name = conf->v.mail_name,
+	    .queue_id = "%QID%",
+	    .when = time(NULL),
 	};
 	struct buf out;
 
@@ -119,7 +119,7 @@ static enum rc body_feed(struct job *job, struct cleanup *cleanup,
 			return fault->rc;
 		if (size == 0)
 			break;
-		cleanup_body(cleanup, (struct span){ chunk, size });
+		cleanup_body(cleanup, (struct span){chunk, size});
 	}
 	talloc_free(chunk);
 	return RC_OK;
@@ -131,17 +131,15 @@ static enum rc envelope_feed(struct job *job, const struct forward *f,
 	if (cleanup_sender(cleanup, span_from(f->sender), fault) != RC_OK)
 		return fault->rc;
 	for (size_t i = 0; i < f->count; i++) {
-		const char *original = f->keep_original &&
-						       job->to->original ?
-					       job->to->original :
-					       f->recipients[i];
+		const char *original = f->keep_original && job->to->original
+					   ? job->to->original
+					   : f->recipients[i];
 
-		if (cleanup_recipient(cleanup, span_from(f->recipients[i]),
-				      span_from(original),
-				      f->keep_original ? job->to->dsn_orcpt :
-							 NULL,
-				      job->to->notify & ~DSN_NOTIFY_SUCCESS,
-				      fault) != RC_OK)
+		if (cleanup_recipient(
+			cleanup, span_from(f->recipients[i]),
+			span_from(original),
+			f->keep_original ? job->to->dsn_orcpt : NULL,
+			job->to->notify & ~DSN_NOTIFY_SUCCESS, fault) != RC_OK)
 			return fault->rc;
 	}
 	return RC_OK;
@@ -150,7 +148,7 @@ static enum rc envelope_feed(struct job *job, const struct forward *f,
 static bool delivered_header(const struct job *job)
 {
 	struct span rest =
-		span_from(job->local->conf->v.prepend_delivered_header);
+	    span_from(job->local->conf->v.prepend_delivered_header);
 
 	for (struct span word; span_token(&rest, ", \t\r\n", &word);)
 		if (span_is_nocase(word, "forward"))
@@ -168,12 +166,12 @@ static enum rc message_make(struct job *job, const struct forward *f,
 	    envelope_feed(job, f, cleanup, fault) != RC_OK)
 		return fault->rc;
 	if (delivered_header(job))
-		cleanup_line(cleanup,
-			     span_from(mem_printf(
-				     job->mem, "Delivered-To: %s",
-				     address_quote(job->mem,
-						   span_from(job->to->address)))),
-			     false);
+		cleanup_line(
+		    cleanup,
+		    span_from(mem_printf(
+			job->mem, "Delivered-To: %s",
+			address_quote(job->mem, span_from(job->to->address)))),
+		    false);
 	header_feed(cleanup, header);
 	if (body_feed(job, cleanup, fault) != RC_OK)
 		return fault->rc;
@@ -185,20 +183,20 @@ static void forward_send(struct job *job, const struct forward *f,
 {
 	const struct envelope *env = job->d->image->env;
 	const struct cleanup_origin origin = {
-		.flags = CLEANUP_MAP |
-			 (env->flags & ENVELOPE_SMTPUTF8 ? CLEANUP_SMTPUTF8 : 0),
-		.received = received_make(job->mem, job->local->conf),
-		.client_name = env->client_name,
-		.client_address = env->client_address,
-		.client_port = env->client_port,
-		.client_proto = env->client_proto,
-		.client_helo = env->client_helo,
-		.sasl_method = env->sasl_method,
-		.sasl_username = env->sasl_username,
-		.sasl_sender = env->sasl_sender,
-		.dsn_envid = env->dsn_envid,
-		.dsn_ret = env->dsn_ret,
-		.envelope_flags = env->flags & ENVELOPE_BODY_8BITMIME,
+	    .flags = CLEANUP_MAP |
+		     (env->flags & ENVELOPE_SMTPUTF8 ? CLEANUP_SMTPUTF8 : 0),
+	    .received = received_make(job->mem, job->local->conf),
+	    .client_name = env->client_name,
+	    .client_address = env->client_address,
+	    .client_port = env->client_port,
+	    .client_proto = env->client_proto,
+	    .client_helo = env->client_helo,
+	    .sasl_method = env->sasl_method,
+	    .sasl_username = env->sasl_username,
+	    .sasl_sender = env->sasl_sender,
+	    .dsn_envid = env->dsn_envid,
+	    .dsn_ret = env->dsn_ret,
+	    .envelope_flags = env->flags & ENVELOPE_BODY_8BITMIME,
 	};
 	struct cleanup_service *service;
 	struct cleanup *cleanup = NULL;
@@ -207,17 +205,17 @@ static void forward_send(struct job *job, const struct forward *f,
 
 	rc = service_get(job->local, &service, &fault);
 	if (rc == RC_OK)
-		rc = cleanup_begin(job->mem, service, &origin, &cleanup,
-				   &fault);
+		rc =
+		    cleanup_begin(job->mem, service, &origin, &cleanup, &fault);
 	if (rc == RC_OK)
 		rc = message_make(job, f, cleanup, &fault);
 	if (rc == RC_OK) {
 		struct outcome out = {
-			.action = DELIVERY_SENT,
-			.dsn = "2.0.0",
-			.text = mem_printf(job->mem, "forwarded as %s",
-					   cleanup_queue_id(cleanup)),
-			.dsn_action = "expanded",
+		    .action = DELIVERY_SENT,
+		    .dsn = "2.0.0",
+		    .text = mem_printf(job->mem, "forwarded as %s",
+				       cleanup_queue_id(cleanup)),
+		    .dsn_action = "expanded",
 		};
 
 		job_settle(job, top, &out);

@@ -8,9 +8,9 @@ void job_settle(struct job *job, const struct target *target,
 		struct outcome *out)
 {
 	static const int badness[] = {
-		[DELIVERY_SENT] = 0,
-		[DELIVERY_BOUNCED] = 1,
-		[DELIVERY_DEFERRED] = 2,
+	    [DELIVERY_SENT] = 0,
+	    [DELIVERY_BOUNCED] = 1,
+	    [DELIVERY_DEFERRED] = 2,
 	};
 
 	if (out->relay == NULL)
@@ -25,9 +25,8 @@ void job_settle(struct job *job, const struct target *target,
 void job_sent(struct job *job, const struct target *target, const char *dsn,
 	      const char *text)
 {
-	struct outcome out = { .action = DELIVERY_SENT,
-			       .dsn = dsn,
-			       .text = text };
+	struct outcome out = {
+	    .action = DELIVERY_SENT, .dsn = dsn, .text = text};
 
 	job_settle(job, target, &out);
 }
@@ -36,10 +35,10 @@ void job_fault(struct job *job, const struct target *target,
 	       const struct fault *fault)
 {
 	struct outcome out = {
-		.action = fault->rc == RC_PERM ? DELIVERY_BOUNCED :
-						 DELIVERY_DEFERRED,
-		.dsn = mem_strdup(job->mem, fault->dsn),
-		.text = mem_strdup(job->mem, fault->text),
+	    .action =
+		fault->rc == RC_PERM ? DELIVERY_BOUNCED : DELIVERY_DEFERRED,
+	    .dsn = mem_strdup(job->mem, fault->dsn),
+	    .text = mem_strdup(job->mem, fault->text),
 	};
 
 	job_settle(job, target, &out);
@@ -65,7 +64,7 @@ bool job_seen(struct job *job, const char *kind, const char *key)
 static bool prepends_delivered(const struct job *job, const char *kind)
 {
 	struct span rest =
-		span_from(job->local->conf->v.prepend_delivered_header);
+	    span_from(job->local->conf->v.prepend_delivered_header);
 
 	if (kind == NULL) /* a mailbox always has it */
 		return true;
@@ -78,18 +77,17 @@ static bool prepends_delivered(const struct job *job, const char *kind)
 struct mail_text job_text(struct job *job, const struct target *target,
 			  int flags, const char *kind)
 {
-	const int lines = LINE_RETURN_PATH | LINE_ORIGINAL_TO |
-			  (prepends_delivered(job, kind) ? LINE_DELIVERED_TO :
-							   0);
+	const int lines =
+	    LINE_RETURN_PATH | LINE_ORIGINAL_TO |
+	    (prepends_delivered(job, kind) ? LINE_DELIVERED_TO : 0);
 
 	return (struct mail_text){
-		.image = job->d->image,
-		.flags = flags,
-		.sender = *target->sender != '\0' ?
-				  address_quote(job->mem,
-						span_from(target->sender)) :
-				  "",
-		.prepend = loop_lines(job->mem, target->sender, job->to, lines),
-		.arrival_us = job->d->request->env->arrival_us,
+	    .image = job->d->image,
+	    .flags = flags,
+	    .sender = *target->sender != '\0'
+			  ? address_quote(job->mem, span_from(target->sender))
+			  : "",
+	    .prepend = loop_lines(job->mem, target->sender, job->to, lines),
+	    .arrival_us = job->d->request->env->arrival_us,
 	};
 }

@@ -12,14 +12,14 @@ static enum rc tables_open(struct local *local, struct fault *fault)
 		int flags;
 		struct maps **into;
 	} tables[] = {
-		{ "alias_maps", v->alias_maps, MAP_FOLD | MAP_SECURE,
-		  &local->aliases },
-		{ "mailbox_command_maps", v->mailbox_command_maps,
-		  MAP_FOLD | MAP_SECURE, &local->mailbox_command_maps },
-		{ "mailbox_transport_maps", v->mailbox_transport_maps,
-		  MAP_FOLD | MAP_SECURE, &local->mailbox_transport_maps },
-		{ "fallback_transport_maps", v->fallback_transport_maps,
-		  MAP_FOLD | MAP_SECURE, &local->fallback_transport_maps },
+	    {"alias_maps", v->alias_maps, MAP_FOLD | MAP_SECURE,
+	     &local->aliases},
+	    {"mailbox_command_maps", v->mailbox_command_maps,
+	     MAP_FOLD | MAP_SECURE, &local->mailbox_command_maps},
+	    {"mailbox_transport_maps", v->mailbox_transport_maps,
+	     MAP_FOLD | MAP_SECURE, &local->mailbox_transport_maps},
+	    {"fallback_transport_maps", v->fallback_transport_maps,
+	     MAP_FOLD | MAP_SECURE, &local->fallback_transport_maps},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
@@ -42,12 +42,12 @@ enum rc local_open(TALLOC_CTX *mem, struct service *service,
 	local->service_name = service->name;
 	pthread_mutex_init(&local->lock, NULL);
 	local->rules = (struct mailbox_rules){
-		.locks = v->mailbox_delivery_lock,
-		.limit_bytes = v->mailbox_size_limit,
-		.lock_attempts = v->deliver_lock_attempts,
-		.lock_delay_s = v->deliver_lock_delay,
-		.stale_lock_s = v->stale_lock_time,
-		.strict_owner = v->strict_mailbox_ownership,
+	    .locks = v->mailbox_delivery_lock,
+	    .limit_bytes = v->mailbox_size_limit,
+	    .lock_attempts = v->deliver_lock_attempts,
+	    .lock_delay_s = v->deliver_lock_delay,
+	    .stale_lock_s = v->stale_lock_time,
+	    .strict_owner = v->strict_mailbox_ownership,
 	};
 	if (tables_open(local, fault) != RC_OK ||
 	    resolver_open(local, local->conf, &local->resolver, fault) != RC_OK)
@@ -59,8 +59,7 @@ enum rc local_open(TALLOC_CTX *mem, struct service *service,
 				 v->default_privs);
 	if (local->default_user->uid == 0)
 		return fault_set(fault, RC_CONF, "4.3.5",
-				 "default_privs %s: is root",
-				 v->default_privs);
+				 "default_privs %s: is root", v->default_privs);
 	*ret_local = talloc_steal(mem, local);
 	return RC_OK;
 }
@@ -68,13 +67,13 @@ enum rc local_open(TALLOC_CTX *mem, struct service *service,
 static void recipient_deliver(struct local *local, struct delivery *d,
 			      size_t index)
 {
-	struct job job = { .local = local,
-			   .d = d,
-			   .index = index,
-			   .mem = d,
-			   .to = &d->request->recipients[index] };
-	struct target top = { .address = job.to->address,
-			      .sender = d->image->env->sender };
+	struct job job = {.local = local,
+			  .d = d,
+			  .index = index,
+			  .mem = d,
+			  .to = &d->request->recipients[index]};
+	struct target top = {.address = job.to->address,
+			     .sender = d->image->env->sender};
 	struct fault fault;
 
 	target_split(&job, &top);

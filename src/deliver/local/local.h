@@ -29,7 +29,7 @@ struct local {
 	struct conf *conf;
 	const char *service_name;
 	struct maps *aliases, *mailbox_command_maps, *mailbox_transport_maps,
-		*fallback_transport_maps;
+	    *fallback_transport_maps;
 	struct resolver *resolver;
 	struct privilege_user *default_user; /* default_privs */
 	struct mailbox_rules rules;
@@ -51,14 +51,14 @@ enum target_source {
 struct target {
 	const struct target *parent;
 	enum target_source source;
-	const char *address; /* jo+list@example.test */
-	const char *sender;  /* the owner's, for lists */
-	const char *name;    /* folded local part: jo+list */
-	const char *user;    /* jo */
+	const char *address;   /* jo+list@example.test */
+	const char *sender;    /* the owner's, for lists */
+	const char *name;      /* folded local part: jo+list */
+	const char *user;      /* jo */
 	const char *extension; /* list, or "" */
 	const char *delimiter; /* "+", or "" */
 	const char *domain;
-	const char *alias;   /* name of the alias being expanded, or NULL */
+	const char *alias; /* name of the alias being expanded, or NULL */
 	/* As whom files and commands of the expansion run; NULL: nobody in
 	 * particular (default_privs). */
 	const struct privilege_user *run_as;

@@ -9,7 +9,7 @@
 int main(int argc, char **argv)
 {
 	struct service *service = service_start(NULL, argc, argv);
-	struct agent_work work = { .deliver = local_deliver };
+	struct agent_work work = {.deliver = local_deliver};
 	struct local *local;
 	struct agent *agent;
 	struct fault fault;

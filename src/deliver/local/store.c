@@ -85,9 +85,8 @@ static void mbox_store(struct job *job, const struct target *t,
 	struct fault fault;
 	enum rc rc;
 
-	s->text = job_text(job, t,
-			   MAIL_TEXT_FROM | MAIL_TEXT_QUOTE | MAIL_TEXT_BLANK,
-			   NULL);
+	s->text = job_text(
+	    job, t, MAIL_TEXT_FROM | MAIL_TEXT_QUOTE | MAIL_TEXT_BLANK, NULL);
 	if (spool && geteuid() == 0)
 		rc = spool_write(job->mem, s, &fault);
 	else
@@ -128,7 +127,7 @@ void store_mailbox(struct job *job, const struct target *t,
 		   const struct privilege_user *user)
 {
 	const struct conf_values *v = &job->local->conf->v;
-	struct storing s = { .rules = &job->local->rules, .user = user };
+	struct storing s = {.rules = &job->local->rules, .user = user};
 	struct fault fault;
 	struct stat st;
 
@@ -145,8 +144,8 @@ void store_mailbox(struct job *job, const struct target *t,
 		return;
 	}
 	if (*v->home_mailbox != '\0') {
-		s.path = mem_printf(job->mem, "%s/%s", user->home,
-				    v->home_mailbox);
+		s.path =
+		    mem_printf(job->mem, "%s/%s", user->home, v->home_mailbox);
 		if (ends_in_slash(s.path))
 			maildir_store(job, t, &s);
 		else
@@ -159,8 +158,8 @@ void store_mailbox(struct job *job, const struct target *t,
 		maildir_store(job, t, &s);
 		return;
 	}
-	s.path = mem_printf(job->mem, "%s/%s", v->mail_spool_directory,
-			    t->user);
+	s.path =
+	    mem_printf(job->mem, "%s/%s", v->mail_spool_directory, t->user);
 	mbox_store(job, t, &s, !is_world_writable(v->mail_spool_directory));
 }
 
@@ -168,7 +167,7 @@ void store_file(struct job *job, const struct target *t, const char *path,
 		const struct privilege_user *user)
 {
 	struct mailbox_rules rules = job->local->rules;
-	struct storing s = { .path = path, .rules = &rules };
+	struct storing s = {.path = path, .rules = &rules};
 	struct fault fault;
 	const bool maildir = ends_in_slash(path);
 
@@ -184,9 +183,8 @@ void store_file(struct job *job, const struct target *t, const char *path,
 		maildir_store(job, t, &s);
 		return;
 	}
-	s.text = job_text(job, t,
-			  MAIL_TEXT_FROM | MAIL_TEXT_QUOTE | MAIL_TEXT_BLANK,
-			  "file");
+	s.text = job_text(
+	    job, t, MAIL_TEXT_FROM | MAIL_TEXT_QUOTE | MAIL_TEXT_BLANK, "file");
 	if (user_work(s.user, mbox_whole, &s, &fault) == RC_OK) {
 		job_sent(job, t, "2.0.0",
 			 mem_printf(job->mem, "delivered to file: %s", path));
@@ -207,7 +205,7 @@ static void env_add(struct environment *env, const char *name,
 {
 	if (value != NULL && *value != '\0' && env->count + 1 < ENV_MAX)
 		env->entries[env->count++] =
-			mem_printf(env->mem, "%s=%s", name, value);
+		    mem_printf(env->mem, "%s=%s", name, value);
 }
 
 static void env_export(struct environment *env, const char *list)
@@ -228,9 +226,8 @@ static const char *const *env_make(struct job *job, const struct target *t,
 				   const struct privilege_user *user)
 {
 	const struct envelope *e = job->d->image->env;
-	struct environment env = { job->mem,
-				   mem_array(job->mem, const char *, ENV_MAX),
-				   0 };
+	struct environment env = {
+	    job->mem, mem_array(job->mem, const char *, ENV_MAX), 0};
 
 	env_add(&env, "PATH", "/usr/bin:/bin");
 	env_add(&env, "USER", user != NULL ? user->name : t->user);
@@ -261,41 +258,40 @@ static enum rc directory_expand(struct job *job, const struct target *t,
 {
 	const struct conf_values *v = &job->local->conf->v;
 	const struct macro_value values[] = {
-		{ "user", t->user },
-		{ "home", user != NULL ? user->home : NULL },
-		{ "shell", user != NULL ? user->shell : NULL },
-		{ "recipient", t->address },
-		{ "domain", t->domain },
-		{ "local", t->name },
-		{ "extension", t->extension },
-		{ "recipient_delimiter", t->delimiter },
+	    {"user", t->user},
+	    {"home", user != NULL ? user->home : NULL},
+	    {"shell", user != NULL ? user->shell : NULL},
+	    {"recipient", t->address},
+	    {"domain", t->domain},
+	    {"local", t->name},
+	    {"extension", t->extension},
+	    {"recipient_delimiter", t->delimiter},
 	};
 
-	return macro_expand(job->mem, v->command_execution_directory, values,
-			    ARRAY_LEN(values),
-			    v->execution_directory_expansion_filter, ret_path,
-			    fault);
+	return macro_expand(
+	    job->mem, v->command_execution_directory, values, ARRAY_LEN(values),
+	    v->execution_directory_expansion_filter, ret_path, fault);
 }
 
-void store_command(struct job *job, const struct target *t,
-		   const char *command, const struct privilege_user *user)
+void store_command(struct job *job, const struct target *t, const char *command,
+		   const struct privilege_user *user)
 {
 	const struct conf_values *v = &job->local->conf->v;
 	const struct mail_text text =
-		job_text(job, t, MAIL_TEXT_FROM, "command");
+	    job_text(job, t, MAIL_TEXT_FROM, "command");
 	struct command c = {
-		.argv = command_argv(job->mem, command, v->local_command_shell),
-		.shown = command,
-		.env = env_make(job, t, user),
-		.user = user != NULL ? user : job->local->default_user,
-		.time_limit_s = v->command_time_limit,
+	    .argv = command_argv(job->mem, command, v->local_command_shell),
+	    .shown = command,
+	    .env = env_make(job, t, user),
+	    .user = user != NULL ? user : job->local->default_user,
+	    .time_limit_s = v->command_time_limit,
 	};
 	struct fault fault;
 	char *directory = NULL;
 
-	if (job_seen(job, "command",
-		     mem_printf(job->mem, "%u %s", (unsigned)c.user->uid,
-				command)))
+	if (job_seen(
+		job, "command",
+		mem_printf(job->mem, "%u %s", (unsigned)c.user->uid, command)))
 		return;
 	if (directory_expand(job, t, user, &directory, &fault) != RC_OK) {
 		job_fault(job, t, &fault);
@@ -303,9 +299,9 @@ void store_command(struct job *job, const struct target *t,
 	}
 	c.directory = *directory != '\0' ? directory : NULL;
 	if (command_run(job->mem, &c, &text, NULL, &fault) == RC_OK)
-		job_sent(job, t, "2.0.0",
-			 mem_printf(job->mem, "delivered to command: %s",
-				    command));
+		job_sent(
+		    job, t, "2.0.0",
+		    mem_printf(job->mem, "delivered to command: %s", command));
 	else
 		job_fault(job, t, &fault);
 }

@@ -41,8 +41,7 @@ static bool item_unquote(TALLOC_CTX *mem, struct span item,
 	char *out;
 	size_t len = 0;
 
-	if (item.len < 2 || item.ptr[0] != '"' ||
-	    item.ptr[item.len - 1] != '"')
+	if (item.len < 2 || item.ptr[0] != '"' || item.ptr[item.len - 1] != '"')
 		return false;
 	item = span_take(span_skip(item, 1), item.len - 2);
 	out = mem_array(mem, char, item.len + 1);
@@ -53,7 +52,7 @@ static bool item_unquote(TALLOC_CTX *mem, struct span item,
 			i++;
 		out[len++] = item.ptr[i];
 	}
-	*ret_inside = (struct span){ out, len };
+	*ret_inside = (struct span){out, len};
 	return true;
 }
 
@@ -61,17 +60,15 @@ static bool special(TALLOC_CTX *mem, struct span text, struct token *ret_token)
 {
 	if (span_starts(text, "|"))
 		*ret_token = (struct token){
-			TOKEN_COMMAND,
-			mem_span_dup(mem, span_trim(span_skip(text, 1)))
-		};
+		    TOKEN_COMMAND,
+		    mem_span_dup(mem, span_trim(span_skip(text, 1)))};
 	else if (span_starts(text, "/"))
 		*ret_token =
-			(struct token){ TOKEN_FILE, mem_span_dup(mem, text) };
+		    (struct token){TOKEN_FILE, mem_span_dup(mem, text)};
 	else if (span_starts_nocase(text, ":include:"))
 		*ret_token = (struct token){
-			TOKEN_INCLUDE,
-			mem_span_dup(mem, span_trim(span_skip(text, 9)))
-		};
+		    TOKEN_INCLUDE,
+		    mem_span_dup(mem, span_trim(span_skip(text, 9)))};
 	else
 		return false;
 	return true;
@@ -87,15 +84,15 @@ static bool item_read(TALLOC_CTX *mem, struct span item,
 	if (special(mem, quoted ? inside : item, ret_token))
 		return true;
 	if (span_starts(item, "\\") && item.len > 1) {
-		*ret_token = (struct token){ TOKEN_ADDRESS,
-					     mem_span_dup(mem, item) };
+		*ret_token =
+		    (struct token){TOKEN_ADDRESS, mem_span_dup(mem, item)};
 		return true;
 	}
 	if (!address_list_next(mem, &item, &address) ||
 	    address.address.len == 0)
 		return false;
-	*ret_token = (struct token){ TOKEN_ADDRESS,
-				     mem_span_dup(mem, address.address) };
+	*ret_token =
+	    (struct token){TOKEN_ADDRESS, mem_span_dup(mem, address.address)};
 	return true;
 }
 
@@ -108,8 +105,8 @@ bool token_next(TALLOC_CTX *mem, struct span *rest, struct token *ret_token)
 		if (rest->ptr[0] == '#') {
 			ssize_t end = span_find(*rest, '\n');
 
-			*rest = end < 0 ? SPAN_OF("") :
-					  span_skip(*rest, (size_t)end + 1);
+			*rest = end < 0 ? SPAN_OF("")
+					: span_skip(*rest, (size_t)end + 1);
 			continue;
 		}
 		len = item_len(*rest);

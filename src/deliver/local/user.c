@@ -22,13 +22,13 @@ static void transport_deliver(struct job *job, struct target *t,
 		return;
 	job->settled_any = true;
 	job->worst = (struct outcome){
-		.action = status.action,
-		.dsn = mem_strdup(job->mem, status.dsn),
-		.text = status.reason,
-		.dsn_action = status.dsn_action,
-		.remote_mta = status.remote_mta,
-		.diag_type = status.diag_type,
-		.diag_text = status.diag_text,
+	    .action = status.action,
+	    .dsn = mem_strdup(job->mem, status.dsn),
+	    .text = status.reason,
+	    .dsn_action = status.dsn_action,
+	    .remote_mta = status.remote_mta,
+	    .diag_type = status.diag_type,
+	    .diag_text = status.diag_text,
 	};
 }
 
@@ -99,11 +99,15 @@ static void luser_deliver(struct job *job, struct target *t)
 {
 	const struct conf_values *v = &job->local->conf->v;
 	const struct macro_value values[] = {
-		{ "user", t->user },	     { "local", t->name },
-		{ "extension", t->extension }, { "domain", t->domain },
-		{ "recipient", t->address }, { "mailbox", t->name },
-		{ "recipient_delimiter", t->delimiter },
-		{ "home", NULL },	     { "shell", NULL },
+	    {"user", t->user},
+	    {"local", t->name},
+	    {"extension", t->extension},
+	    {"domain", t->domain},
+	    {"recipient", t->address},
+	    {"mailbox", t->name},
+	    {"recipient_delimiter", t->delimiter},
+	    {"home", NULL},
+	    {"shell", NULL},
 	};
 	struct fault fault;
 	char *text;

@@ -85,15 +85,15 @@ static enum rc memory_read(TALLOC_CTX *mem, int fd, struct span *ret_text,
 	text = mem_array(mem, char, (size_t)size + 1);
 	if (pread(fd, text, (size_t)size, 0) != size)
 		return fault_set(fault, RC_TEMP, "4.3.0", "read: %m");
-	*ret_text = (struct span){ text, (size_t)size };
+	*ret_text = (struct span){text, (size_t)size};
 	return RC_OK;
 }
 
 enum rc user_file_read(TALLOC_CTX *mem, const char *path,
-		       const struct privilege_user *user,
-		       struct span *ret_text, struct fault *fault)
+		       const struct privilege_user *user, struct span *ret_text,
+		       struct fault *fault)
 {
-	struct user_file file = { .path = path, .user = user };
+	struct user_file file = {.path = path, .user = user};
 	struct stat st;
 	enum rc rc;
 
@@ -105,8 +105,8 @@ enum rc user_file_read(TALLOC_CTX *mem, const char *path,
 	file.into_fd = memfd_create("file", MFD_CLOEXEC);
 	if (file.into_fd < 0)
 		return fault_set(fault, RC_TEMP, "4.3.0", "memfd: %m");
-	rc = user != NULL ? user_work(user, file_fetch, &file, fault) :
-			    file_fetch(&file, fault);
+	rc = user != NULL ? user_work(user, file_fetch, &file, fault)
+			  : file_fetch(&file, fault);
 	if (rc == RC_OK)
 		rc = memory_read(mem, file.into_fd, ret_text, fault);
 	close(file.into_fd);

@@ -9,7 +9,7 @@
 int main(int argc, char **argv)
 {
 	struct service *service = service_start(NULL, argc, argv);
-	struct agent_work work = { .deliver = pipe_deliver };
+	struct agent_work work = {.deliver = pipe_deliver};
 	struct pipe *pipe;
 	struct agent *agent;
 	struct fault fault;

@@ -16,8 +16,7 @@ struct pipe {
 
 /* Macros about one recipient. */
 static const char *const per_recipient[] = {
-	"recipient", "original_recipient", "user",
-	"extension", "mailbox",		   "domain",
+    "recipient", "original_recipient", "user", "extension", "mailbox", "domain",
 };
 
 enum rc pipe_open(TALLOC_CTX *mem, struct service *service,
@@ -48,8 +47,8 @@ static bool is_per_recipient(const char *arg)
 
 		if (span_starts(name, "{") || span_starts(name, "("))
 			name = span_skip(name, 1);
-		while (len < name.len && (ascii_is_alnum(name.ptr[len]) ||
-					  name.ptr[len] == '_'))
+		while (len < name.len &&
+		       (ascii_is_alnum(name.ptr[len]) || name.ptr[len] == '_'))
 			len++;
 		for (size_t i = 0; i < ARRAY_LEN(per_recipient); i++)
 			if (span_is(span_take(name, len), per_recipient[i]))
@@ -80,21 +79,20 @@ static size_t macros_of_message(struct pipe *p, struct delivery *d,
 {
 	const struct envelope *e = d->image->env;
 	const struct macro_value all[] = {
-		{ "sender", *e->sender ? address_shape(d, p, e->sender) :
-					 p->settings.null_sender },
-		{ "nexthop", d->request->nexthop },
-		{ "queue_id", d->request->queue_id },
-		{ "size", mem_printf(d, "%llu",
-				     (unsigned long long)e->size_bytes) },
-		{ "envid", e->dsn_envid },
-		{ "client_address", e->client_address },
-		{ "client_helo", e->client_helo },
-		{ "client_hostname", e->client_name },
-		{ "client_port", e->client_port },
-		{ "client_protocol", e->client_proto },
-		{ "sasl_method", e->sasl_method },
-		{ "sasl_sender", e->sasl_sender },
-		{ "sasl_username", e->sasl_username },
+	    {"sender", *e->sender ? address_shape(d, p, e->sender)
+				  : p->settings.null_sender},
+	    {"nexthop", d->request->nexthop},
+	    {"queue_id", d->request->queue_id},
+	    {"size", mem_printf(d, "%llu", (unsigned long long)e->size_bytes)},
+	    {"envid", e->dsn_envid},
+	    {"client_address", e->client_address},
+	    {"client_helo", e->client_helo},
+	    {"client_hostname", e->client_name},
+	    {"client_port", e->client_port},
+	    {"client_protocol", e->client_proto},
+	    {"sasl_method", e->sasl_method},
+	    {"sasl_sender", e->sasl_sender},
+	    {"sasl_username", e->sasl_username},
 	};
 
 	memcpy(values, all, sizeof(all));
@@ -109,22 +107,20 @@ static size_t macros_of_recipient(struct pipe *p, struct delivery *d, size_t i,
 	const struct address_parts parts = address_split(span_from(address));
 	struct span base = parts.local, extension = SPAN_OF("");
 
-	if (!address_split_extension(parts.local,
-				     p->conf->v.recipient_delimiter,
-				     p->conf->v.owner_request_special, &base,
-				     &extension))
+	if (!address_split_extension(
+		parts.local, p->conf->v.recipient_delimiter,
+		p->conf->v.owner_request_special, &base, &extension))
 		base = parts.local;
 	{
 		const struct macro_value all[] = {
-			{ "recipient", address },
-			{ "original_recipient",
-			  to->original != NULL ?
-				  address_shape(d, p, to->original) :
-				  "" },
-			{ "user", mem_span_dup(d, base) },
-			{ "extension", mem_span_dup(d, extension) },
-			{ "mailbox", mem_span_dup(d, parts.local) },
-			{ "domain", mem_span_dup(d, parts.domain) },
+		    {"recipient", address},
+		    {"original_recipient",
+		     to->original != NULL ? address_shape(d, p, to->original)
+					  : ""},
+		    {"user", mem_span_dup(d, base)},
+		    {"extension", mem_span_dup(d, extension)},
+		    {"mailbox", mem_span_dup(d, parts.local)},
+		    {"domain", mem_span_dup(d, parts.domain)},
 		};
 
 		memcpy(values, all, sizeof(all));
@@ -134,8 +130,7 @@ static size_t macros_of_recipient(struct pipe *p, struct delivery *d, size_t i,
 
 /* One argument of the line, once or once for each recipient. */
 static enum rc arg_expand(struct pipe *p, struct delivery *d, const char *arg,
-			  const char **argv, size_t *count,
-			  struct fault *fault)
+			  const char **argv, size_t *count, struct fault *fault)
 {
 	struct macro_value values[MACROS_MAX];
 	const size_t common = macros_of_message(p, d, values);
@@ -163,7 +158,7 @@ static enum rc argv_make(struct pipe *p, struct delivery *d,
 {
 	const struct pipe_settings *s = &p->settings;
 	const char **argv = mem_array(
-		d, const char *, s->argc * (d->request->recipient_count + 1) + 1);
+	    d, const char *, s->argc *(d->request->recipient_count + 1) + 1);
 	size_t count = 0;
 
 	argv[count++] = s->argv[0];
@@ -199,10 +194,10 @@ static struct mail_text text_make(struct pipe *p, struct delivery *d)
 		char flag;
 		int mail_text, line;
 	} flags[] = {
-		{ 'F', MAIL_TEXT_FROM, 0 },   { '>', MAIL_TEXT_QUOTE, 0 },
-		{ 'B', MAIL_TEXT_BLANK, 0 },  { '.', MAIL_TEXT_DOTS, 0 },
-		{ 'R', 0, LINE_RETURN_PATH }, { 'O', 0, LINE_ORIGINAL_TO },
-		{ 'D', 0, LINE_DELIVERED_TO },
+	    {'F', MAIL_TEXT_FROM, 0},	 {'>', MAIL_TEXT_QUOTE, 0},
+	    {'B', MAIL_TEXT_BLANK, 0},	 {'.', MAIL_TEXT_DOTS, 0},
+	    {'R', 0, LINE_RETURN_PATH},	 {'O', 0, LINE_ORIGINAL_TO},
+	    {'D', 0, LINE_DELIVERED_TO},
 	};
 	struct mail_text text = loop_mail_text(d, 0, 0);
 	int lines = 0;
@@ -231,16 +226,16 @@ static void command_deliver(struct pipe *p, struct delivery *d)
 {
 	const struct pipe_settings *s = &p->settings;
 	const struct mail_text text = text_make(p, d);
-	struct command command = { .env = env_make(p, d),
-				   .shown = s->argv[0],
-				   .directory = s->directory,
-				   .user = s->user,
-				   .time_limit_s = s->time_limit_s };
-	struct outcome out = { .action = DELIVERY_SENT,
-			       .dsn = "2.0.0",
-			       .relay = p->name,
-			       .dsn_action = has_flag(p, 'X') ? "delivered" :
-								"relayed" };
+	struct command command = {.env = env_make(p, d),
+				  .shown = s->argv[0],
+				  .directory = s->directory,
+				  .user = s->user,
+				  .time_limit_s = s->time_limit_s};
+	struct outcome out = {.action = DELIVERY_SENT,
+			      .dsn = "2.0.0",
+			      .relay = p->name,
+			      .dsn_action =
+				  has_flag(p, 'X') ? "delivered" : "relayed"};
 	const char *output = "";
 	struct fault fault;
 
@@ -263,7 +258,7 @@ void pipe_deliver(void *arg, struct delivery *d)
 
 	if (s->size_max_bytes > 0 &&
 	    d->image->header_length + d->image->body_length >
-		    s->size_max_bytes) {
+		s->size_max_bytes) {
 		fault_set(&fault, RC_PERM, "5.2.3", "message too large");
 		all_settle_fault(p, d, &fault);
 		return;

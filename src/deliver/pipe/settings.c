@@ -3,8 +3,8 @@
 
 static enum rc bad(struct fault *fault, const char *what, struct span value)
 {
-	return fault_set(fault, RC_CONF, "4.3.5",
-			 "pipe: bad %s: \"%.*s\"", what, SPAN_FMT(value));
+	return fault_set(fault, RC_CONF, "4.3.5", "pipe: bad %s: \"%.*s\"",
+			 what, SPAN_FMT(value));
 }
 
 static enum rc flags_take(TALLOC_CTX *mem, struct span value,
@@ -27,14 +27,13 @@ static enum rc user_take(TALLOC_CTX *mem, struct span value,
 	    privilege_user_find(mem, mem_span_dup(mem, name), &s->user,
 				fault) != RC_OK)
 		return bad(fault, "user", value);
-	if (rest.len > 0 &&
-	    privilege_group_find(mem_span_dup(mem, rest), &s->user->gid,
-				 fault) != RC_OK)
+	if (rest.len > 0 && privilege_group_find(mem_span_dup(mem, rest),
+						 &s->user->gid, fault) != RC_OK)
 		return bad(fault, "group", rest);
 	if (s->user->uid == 0 || s->user->gid == 0)
 		return bad(fault, "user, root is not allowed", value);
 	if (privilege_user_find(mem, conf->v.mail_owner, &owner, fault) ==
-		    RC_OK &&
+		RC_OK &&
 	    owner->uid == s->user->uid)
 		return bad(fault, "user, mail_owner is not allowed", value);
 	return RC_OK;
@@ -44,8 +43,8 @@ static enum rc eol_take(struct span value, struct pipe_settings *s,
 			struct fault *fault)
 {
 	s->crlf = span_is(value, "\\r\\n");
-	return s->crlf || span_is(value, "\\n") ? RC_OK :
-						  bad(fault, "eol", value);
+	return s->crlf || span_is(value, "\\n") ? RC_OK
+						: bad(fault, "eol", value);
 }
 
 static enum rc word_take(TALLOC_CTX *mem, const struct conf *conf,
@@ -63,9 +62,9 @@ static enum rc word_take(TALLOC_CTX *mem, const struct conf *conf,
 	else if (span_is(name, "eol"))
 		return eol_take(value, s, fault);
 	else if (span_is(name, "size"))
-		return span_to_u64(value, INT64_MAX, &s->size_max_bytes) ?
-			       RC_OK :
-			       bad(fault, "size", value);
+		return span_to_u64(value, INT64_MAX, &s->size_max_bytes)
+			   ? RC_OK
+			   : bad(fault, "size", value);
 	else
 		return bad(fault, "or unsupported attribute", name);
 	return RC_OK;
@@ -75,8 +74,7 @@ enum rc pipe_settings_parse(TALLOC_CTX *mem, const struct service *service,
 			    struct pipe_settings *ret_settings,
 			    struct fault *fault)
 {
-	struct pipe_settings s = { .flags = "",
-				   .null_sender = "MAILER-DAEMON" };
+	struct pipe_settings s = {.flags = "", .null_sender = "MAILER-DAEMON"};
 	const char **argv = mem_array(mem, const char *, service->argc + 2);
 	size_t i;
 

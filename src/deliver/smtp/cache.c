@@ -67,8 +67,8 @@ void smtp_cache_enter(struct smtp_cache *cache, const char *key)
 	if (d == NULL) {
 		d = mem_new(cache, struct destination);
 		d->key = mem_strdup(d, key);
-		HASH_ADD_KEYPTR(hh, cache->destinations, d->key,
-				strlen(d->key), d);
+		HASH_ADD_KEYPTR(hh, cache->destinations, d->key, strlen(d->key),
+				d);
 	} else {
 		d->busy = d->active > 0 || now - d->left_ms <= DEMAND_MS;
 	}
@@ -97,7 +97,7 @@ static bool session_is_worn(const struct smtp_cache *cache,
 {
 	const struct smtp_settings *set = cache->settings;
 	const uint64_t reuse_ms =
-		(uint64_t)set->connection_reuse_time_limit * 1000;
+	    (uint64_t)set->connection_reuse_time_limit * 1000;
 
 	return (set->connection_reuse_count_limit > 0 &&
 		s->uses >= set->connection_reuse_count_limit) ||
@@ -134,7 +134,7 @@ static bool destination_is_listed(const struct smtp_cache *cache,
 				  const char *key)
 {
 	struct span rest =
-		span_from(cache->settings->connection_cache_destinations);
+	    span_from(cache->settings->connection_cache_destinations);
 
 	for (struct span word; span_token(&rest, ", \t\r\n", &word);)
 		if (span_is_nocase(word, key))
@@ -195,7 +195,7 @@ bool smtp_cache_expire(struct smtp_cache *cache, bool all)
 	bool left;
 
 	pthread_mutex_lock(&cache->lock);
-	HASH_ITER(hh, cache->destinations, d, next) {
+	HASH_ITER (hh, cache->destinations, d, next) {
 		destination_expire(cache, d, all, now, &late);
 		if (d->active == 0 && d->idle == NULL &&
 		    (all || now - d->left_ms > DEMAND_MS))

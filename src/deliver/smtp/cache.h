@@ -23,8 +23,7 @@ struct smtp_cache *smtp_cache_new(TALLOC_CTX *mem,
 void smtp_cache_enter(struct smtp_cache *cache, const char *key);
 void smtp_cache_leave(struct smtp_cache *cache, const char *key);
 /* An idle connection of the destination, or NULL. */
-struct smtp_session *smtp_cache_take(struct smtp_cache *cache,
-				     const char *key);
+struct smtp_session *smtp_cache_take(struct smtp_cache *cache, const char *key);
 /* true: kept, and no longer the caller's. */
 MUST_CHECK bool smtp_cache_keep(struct smtp_cache *cache,
 				struct smtp_session *session);

@@ -27,13 +27,13 @@ static enum rc own_addresses(struct smtp_client *c, const struct conf *conf,
 {
 	struct net_address *lists[2], *own;
 	size_t counts[2], at = 0;
-	const char *const texts[] = { conf->v.inet_interfaces,
-				      conf->v.proxy_interfaces };
+	const char *const texts[] = {conf->v.inet_interfaces,
+				     conf->v.proxy_interfaces};
 
 	for (size_t i = 0; i < 2; i++) {
-		enum rc rc = net_interfaces_parse(c, texts[i],
-						  c->route.protocols, &lists[i],
-						  &counts[i], fault);
+		enum rc rc =
+		    net_interfaces_parse(c, texts[i], c->route.protocols,
+					 &lists[i], &counts[i], fault);
 
 		if (rc != RC_OK && rc != RC_NONE)
 			return rc;
@@ -78,10 +78,9 @@ static enum rc tables_open(struct smtp_client *c, const struct conf *conf,
 	enum rc rc = RC_OK;
 
 	if (*c->settings.generic_maps != '\0') {
-		rc = maps_open(c, conf,
-			       mem_printf(c, "%s_generic_maps", prefix),
-			       c->settings.generic_maps, MAP_FOLD, &c->generic,
-			       fault);
+		rc = maps_open(
+		    c, conf, mem_printf(c, "%s_generic_maps", prefix),
+		    c->settings.generic_maps, MAP_FOLD, &c->generic, fault);
 		if (rc == RC_OK)
 			rc = resolver_open(c, (struct conf *)(uintptr_t)conf,
 					   &c->resolver, fault);
@@ -119,7 +118,7 @@ static enum rc relayhost_find(struct smtp_client *c, const struct conf *conf,
 			      struct fault *fault)
 {
 	const struct conf_source source = {
-		.config_directory = conf->config_directory,
+	    .config_directory = conf->config_directory,
 	};
 	struct conf *plain;
 
@@ -139,7 +138,7 @@ enum rc smtp_client_open(TALLOC_CTX *mem, struct service *service, bool lmtp,
 	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
 	struct smtp_client *c = mem_new(tmp, struct smtp_client);
 	struct conf *conf = service->conf;
-	const struct dns_config dns = { .timeout_ms = DNS_TIMEOUT_MS };
+	const struct dns_config dns = {.timeout_ms = DNS_TIMEOUT_MS};
 
 	smtp_settings_init(&c->settings, conf, lmtp);
 	c->route.settings = &c->settings;
@@ -149,9 +148,9 @@ enum rc smtp_client_open(TALLOC_CTX *mem, struct service *service, bool lmtp,
 	if (net_protocols_parse(conf->v.inet_protocols, &c->route.protocols,
 				fault) != RC_OK ||
 	    bind_parse(c->settings.bind_address, AF_INET, &c->bind4, fault) !=
-		    RC_OK ||
-	    bind_parse(c->settings.bind_address6, AF_INET6, &c->bind6,
-		       fault) != RC_OK ||
+		RC_OK ||
+	    bind_parse(c->settings.bind_address6, AF_INET6, &c->bind6, fault) !=
+		RC_OK ||
 	    own_addresses(c, conf, fault) != RC_OK ||
 	    own_expand(c, fault) != RC_OK ||
 	    dns_open(c, &dns, &c->route.dns, fault) != RC_OK ||

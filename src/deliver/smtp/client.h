@@ -22,8 +22,8 @@ struct smtp_client {
 	struct tls_client *tls;	   /* NULL: no TLS */
 	struct smtp_cache *cache;
 	struct net_address bind4, bind6; /* family 0: any */
-	const char *unmet;	/* why all mail waits, or NULL */
-	const char *relayhost;	/* of -o relayhost=, or NULL */
+	const char *unmet;		 /* why all mail waits, or NULL */
+	const char *relayhost;		 /* of -o relayhost=, or NULL */
 };
 
 /* Opens tables, keys and DNS while files can still be read. */

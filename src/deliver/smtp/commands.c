@@ -15,9 +15,9 @@ static void xtext_parameter(struct buf *line, const char *name,
 
 uint64_t smtp_content_size(const struct transaction *t)
 {
-	return t->whole != NULL ? t->whole->len :
-				  t->d->image->header_length +
-					  t->d->image->body_length;
+	return t->whole != NULL
+		   ? t->whole->len
+		   : t->d->image->header_length + t->d->image->body_length;
 }
 
 bool smtp_mail_line(struct transaction *t, struct buf *line)
@@ -44,7 +44,8 @@ bool smtp_mail_line(struct transaction *t, struct buf *line)
 	if (can & SMTP_DSN) {
 		if (env->dsn_ret != DSN_RET_DEFAULT)
 			buf_addf(line, " RET=%s",
-				 env->dsn_ret == DSN_RET_FULL ? "FULL" : "HDRS");
+				 env->dsn_ret == DSN_RET_FULL ? "FULL"
+							      : "HDRS");
 		xtext_parameter(line, "ENVID", env->dsn_envid);
 	}
 	return true;
@@ -55,10 +56,10 @@ static void notify_parameter(struct buf *line, uint8_t notify)
 	static const struct {
 		uint8_t bit;
 		const char *name;
-	} names[] = { { DSN_NOTIFY_NEVER, "NEVER" },
-		      { DSN_NOTIFY_SUCCESS, "SUCCESS" },
-		      { DSN_NOTIFY_FAILURE, "FAILURE" },
-		      { DSN_NOTIFY_DELAY, "DELAY" } };
+	} names[] = {{DSN_NOTIFY_NEVER, "NEVER"},
+		     {DSN_NOTIFY_SUCCESS, "SUCCESS"},
+		     {DSN_NOTIFY_FAILURE, "FAILURE"},
+		     {DSN_NOTIFY_DELAY, "DELAY"}};
 	const char *before = " NOTIFY=";
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)

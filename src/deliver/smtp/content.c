@@ -44,9 +44,9 @@ static enum rc send_clean(const struct smtp_content *c,
 	size_t size;
 
 	for (uint64_t at = 0;; at += size) {
-		struct iovec parts[2] = { { chunk, 0 } };
-		const uint64_t all = c->image->header_length +
-				     c->image->body_length;
+		struct iovec parts[2] = {{chunk, 0}};
+		const uint64_t all =
+		    c->image->header_length + c->image->body_length;
 		bool last;
 
 		if (image_part(c, at, chunk, &size, ret_image_bad, fault) !=
@@ -58,9 +58,9 @@ static enum rc send_clean(const struct smtp_content *c,
 		parts[0].iov_len = size;
 		if (last)
 			parts[1] = (struct iovec){
-				.iov_base = (void *)(uintptr_t)(tail +
-								(ended ? 2 : 0)),
-				.iov_len = ended ? 3 : 5,
+			    .iov_base =
+				(void *)(uintptr_t)(tail + (ended ? 2 : 0)),
+			    .iov_len = ended ? 3 : 5,
 			};
 		if (net_stream_writev(stream, parts, last ? 2 : 1, fault) !=
 		    RC_OK)
@@ -83,7 +83,7 @@ static enum rc send_changed(const struct smtp_content *c,
 			    struct net_stream *stream, char *chunk,
 			    bool *ret_image_bad, struct fault *fault)
 {
-	struct wire_text text = { .limit = c->line_limit };
+	struct wire_text text = {.limit = c->line_limit};
 	uint64_t at = 0;
 	struct buf wire;
 	size_t size;
@@ -108,7 +108,7 @@ static enum rc send_changed(const struct smtp_content *c,
 		    RC_OK)
 			return fault->rc;
 		at += size;
-		wire_text_add(&text, (struct span){ chunk, size }, &wire);
+		wire_text_add(&text, (struct span){chunk, size}, &wire);
 		if (size == 0) {
 			wire_text_end(&text, &wire);
 			buf_add(&wire, SPAN_OF(".\r\n"));
@@ -127,7 +127,7 @@ enum rc smtp_content_send(const struct smtp_content *c,
 	SCRATCH char *chunk = mem_resize(NULL, NULL, char, CHUNK_BYTES);
 
 	*ret_image_bad = false;
-	return content_is_clean(c) ?
-		       send_clean(c, stream, chunk, ret_image_bad, fault) :
-		       send_changed(c, stream, chunk, ret_image_bad, fault);
+	return content_is_clean(c)
+		   ? send_clean(c, stream, chunk, ret_image_bad, fault)
+		   : send_changed(c, stream, chunk, ret_image_bad, fault);
 }

@@ -17,7 +17,7 @@
 
 struct smtp_content {
 	const struct image *image;
-	size_t line_limit;     /* 0: none */
+	size_t line_limit;	   /* 0: none */
 	const struct span *header; /* in place of the image's, or NULL */
 	const struct span *whole;  /* in place of all of it, or NULL */
 };

@@ -28,11 +28,11 @@ struct journey {
 static void why_fault(struct journey *j, const struct fault *fault)
 {
 	j->why = (struct outcome){
-		.action = fault->rc == RC_PERM ? DELIVERY_BOUNCED :
-						 DELIVERY_DEFERRED,
-		.dsn = mem_strdup(j->d, fault->dsn),
-		.text = mem_strdup(j->d, fault->text),
-		.tls = j->tls_text,
+	    .action =
+		fault->rc == RC_PERM ? DELIVERY_BOUNCED : DELIVERY_DEFERRED,
+	    .dsn = mem_strdup(j->d, fault->dsn),
+	    .text = mem_strdup(j->d, fault->text),
+	    .tls = j->tls_text,
 	};
 }
 
@@ -45,9 +45,9 @@ static const char *nexthop_text(const struct journey *j)
 	if (j->client->relayhost == NULL)
 		return request->nexthop;
 	to = address_split(span_from(request->recipients[0].address));
-	return span_is_nocase(to.domain, request->nexthop) ?
-		       j->client->relayhost :
-		       request->nexthop;
+	return span_is_nocase(to.domain, request->nexthop)
+		   ? j->client->relayhost
+		   : request->nexthop;
 }
 
 static bool hops_parse(struct journey *j, const char *text)
@@ -78,11 +78,11 @@ static bool connect_failed(struct journey *j, const char *name,
 				      address, at, reason);
 
 	log_info("%s", text);
-	j->why = (struct outcome){ .action = DELIVERY_DEFERRED,
-				   .dsn = "4.4.1",
-				   .text = text,
-				   .tls = j->tls_text,
-				   .remote_mta = name };
+	j->why = (struct outcome){.action = DELIVERY_DEFERRED,
+				  .dsn = "4.4.1",
+				  .text = text,
+				  .tls = j->tls_text,
+				  .remote_mta = name};
 	return false;
 }
 
@@ -91,7 +91,7 @@ static bool host_connect(struct journey *j, const struct smtp_host *host,
 {
 	const struct smtp_client *c = j->client;
 	const struct net_address *bind =
-		host->address.sa.sa_family == AF_INET6 ? &c->bind6 : &c->bind4;
+	    host->address.sa.sa_family == AF_INET6 ? &c->bind6 : &c->bind4;
 	const int timeout_s = c->settings.connect_timeout;
 	char address[NET_ADDRESS_TEXT_MAX];
 	struct net_address to = host->address;
@@ -129,7 +129,7 @@ static bool plaintext_allowed(const struct journey *j)
 {
 	const struct smtp_settings *set = &j->client->settings;
 	const uint64_t age_us =
-		clock_wall_us() - j->d->request->env->arrival_us;
+	    clock_wall_us() - j->d->request->env->arrival_us;
 
 	return j->policy->level == TLS_MAY && !set->sasl_auth_enable &&
 	       age_us >= (uint64_t)set->conf->v.minimal_backoff_time * 1000000;
@@ -140,17 +140,17 @@ static bool session_open(struct journey *j, const struct smtp_host *host,
 			 struct smtp_session **ret_session)
 {
 	struct smtp_hello hello = {
-		.policy = j->policy,
-		.tls_client = j->client->tls,
-		.domain = j->hop->host,
-		.detect_loop = j->hop->port == SMTP_PORT &&
-			       !j->client->settings.lmtp,
+	    .policy = j->policy,
+	    .tls_client = j->client->tls,
+	    .domain = j->hop->host,
+	    .detect_loop =
+		j->hop->port == SMTP_PORT && !j->client->settings.lmtp,
 	};
 	struct smtp_session *s;
 
 	for (;;) {
-		if (host != NULL ? !host_connect(j, host, &s) :
-				   !unix_connect(j, &s))
+		if (host != NULL ? !host_connect(j, host, &s)
+				 : !unix_connect(j, &s))
 			return false;
 		s->key = mem_strdup(s, j->hop->text);
 		if (smtp_session_hello(s, j->d, &hello, &j->why)) {
@@ -183,8 +183,8 @@ static void session_end(struct journey *j, struct smtp_session *s)
 /* why points at texts of the session, which may be gone soon. */
 static void why_keep(struct journey *j)
 {
-	const char **const texts[] = { &j->why.relay, &j->why.tls,
-				       &j->why.remote_mta, &j->why.dsn };
+	const char **const texts[] = {&j->why.relay, &j->why.tls,
+				      &j->why.remote_mta, &j->why.dsn};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		if (*texts[i] != NULL)
@@ -234,9 +234,9 @@ static void cached_try(struct journey *j)
 
 static void hosts_try(struct journey *j, bool last_hop)
 {
-	const bool detect_loop = j->hop->port == SMTP_PORT &&
-				 !j->client->settings.lmtp;
-	struct smtp_route route = { 0 };
+	const bool detect_loop =
+	    j->hop->port == SMTP_PORT && !j->client->settings.lmtp;
+	struct smtp_route route = {0};
 	struct smtp_session *s;
 	struct fault fault;
 
@@ -290,8 +290,7 @@ static void journey_end(struct journey *j)
 {
 	if (!j->reached && j->why.text != NULL)
 		fault_set(&j->d->site,
-			  j->why.action == DELIVERY_BOUNCED ? RC_PERM :
-							      RC_TEMP,
+			  j->why.action == DELIVERY_BOUNCED ? RC_PERM : RC_TEMP,
 			  j->why.dsn, "%s", j->why.text);
 	if (j->d->open_count == 0)
 		return;
@@ -310,10 +309,10 @@ void smtp_client_deliver(void *arg, struct delivery *d)
 	j->d = d;
 	if (client->unmet != NULL || client->settings.sasl_auth_enable) {
 		fault_set(&fault, RC_TEMP, "4.3.5", "%s",
-			  client->unmet != NULL ?
-				  client->unmet :
-				  "smtp_sasl_auth_enable is set and not "
-				  "supported yet");
+			  client->unmet != NULL
+			      ? client->unmet
+			      : "smtp_sasl_auth_enable is set and not "
+				"supported yet");
 		why_fault(j, &fault);
 	} else if (hops_parse(j, nexthop_text(j)) &&
 		   hops_parse(j, client->settings.fallback_relay)) {

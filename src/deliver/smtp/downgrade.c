@@ -42,7 +42,7 @@ static struct span boundary_find(TALLOC_CTX *mem, const char *value)
 				i++;
 			out[len++] = part.ptr[i];
 		}
-		return (struct span){ out, len };
+		return (struct span){out, len};
 	}
 	return SPAN_OF("");
 }
@@ -51,8 +51,8 @@ static void entity_read(TALLOC_CTX *mem, struct span content,
 			struct entity *ret_entity)
 {
 	const size_t len = header_block_len(content);
-	struct entity e = { .header = span_take(content, len),
-			    .body = span_skip(content, len) };
+	struct entity e = {.header = span_take(content, len),
+			   .body = span_skip(content, len)};
 	struct span rest = e.header;
 	struct header field;
 
@@ -65,8 +65,8 @@ static void entity_read(TALLOC_CTX *mem, struct span content,
 		e.message = span_starts_nocase(field.value, "message/rfc822") ||
 			    span_starts_nocase(field.value, "message/global");
 		if (e.multipart)
-			e.boundary = boundary_find(
-				mem, header_unfold(mem, field.value));
+			e.boundary =
+			    boundary_find(mem, header_unfold(mem, field.value));
 	}
 	*ret_entity = e;
 }
@@ -79,8 +79,8 @@ static void header_write(const struct entity *e, const char *encoding,
 	struct header field;
 
 	while (header_next(&rest, &field))
-		if (e->eight_bit && span_is_nocase(field.name,
-						   "Content-Transfer-Encoding"))
+		if (e->eight_bit &&
+		    span_is_nocase(field.name, "Content-Transfer-Encoding"))
 			buf_addf(out, "%.*s: %s\r\n", SPAN_FMT(field.name),
 				 encoding);
 		else
@@ -114,8 +114,8 @@ static void qp_line(struct span line, struct buf *out)
 static struct span line_take(struct span *rest)
 {
 	const ssize_t lf = span_find(*rest, '\n');
-	const struct span line = lf < 0 ? *rest :
-					  span_take(*rest, (size_t)lf + 1);
+	const struct span line =
+	    lf < 0 ? *rest : span_take(*rest, (size_t)lf + 1);
 
 	*rest = span_skip(*rest, line.len);
 	return line;
@@ -144,7 +144,7 @@ static bool line_is_boundary(struct span line, struct span boundary)
 static void multipart_write(TALLOC_CTX *mem, const struct entity *e, int depth,
 			    struct buf *out)
 {
-	struct span rest = e->body, part = { rest.ptr, 0 };
+	struct span rest = e->body, part = {rest.ptr, 0};
 	bool inside = false;
 
 	while (rest.len > 0) {
@@ -159,9 +159,9 @@ static void multipart_write(TALLOC_CTX *mem, const struct entity *e, int depth,
 		else
 			buf_add(out, part);
 		buf_add(out, line);
-		part = (struct span){ rest.ptr, 0 };
-		inside = !span_starts(span_skip(line, e->boundary.len + 2),
-				      "--");
+		part = (struct span){rest.ptr, 0};
+		inside =
+		    !span_starts(span_skip(line, e->boundary.len + 2), "--");
 	}
 	if (inside)
 		entity_write(mem, part, depth + 1, out);

@@ -24,30 +24,29 @@ static enum rc generic_find(void *arg, TALLOC_CTX *mem, struct span address,
 			  FIND_DEFAULT, &value, &extension, fault);
 	if (rc != RC_OK)
 		return rc;
-	value = span_from(rewrite_address(
-		mem, conf, REWRITE_LOCAL,
-		span_from(address_unquote(mem, span_trim(value)))));
+	value = span_from(
+	    rewrite_address(mem, conf, REWRITE_LOCAL,
+			    span_from(address_unquote(mem, span_trim(value)))));
 	found = address_split(value);
 	given = address_split(address);
 	if (found.local.len == 0) /* "@domain": the user stays */
 		found.local = given.local;
-	for (rest = span_from(propagate);
-	     span_token(&rest, ", \t\r\n", &word);)
+	for (rest = span_from(propagate); span_token(&rest, ", \t\r\n", &word);)
 		keep |= span_is_nocase(word, "generic");
-	*ret_address = span_from(mem_printf(
-		mem, "%.*s%.*s@%.*s", SPAN_FMT(found.local),
-		keep ? (int)extension.len : 0, extension.ptr,
-		SPAN_FMT(found.domain)));
+	*ret_address =
+	    span_from(mem_printf(mem, "%.*s%.*s@%.*s", SPAN_FMT(found.local),
+				 keep ? (int)extension.len : 0, extension.ptr,
+				 SPAN_FMT(found.domain)));
 	return RC_OK;
 }
 
 static bool table_failed(TALLOC_CTX *mem, const struct fault *fault,
 			 struct outcome *why)
 {
-	*why = (struct outcome){ .action = DELIVERY_DEFERRED,
-				 .dsn = "4.3.0",
-				 .text = mem_printf(mem, "smtp_generic_maps: %s",
-						    fault->text) };
+	*why = (struct outcome){
+	    .action = DELIVERY_DEFERRED,
+	    .dsn = "4.3.0",
+	    .text = mem_printf(mem, "smtp_generic_maps: %s", fault->text)};
 	return false;
 }
 
@@ -65,8 +64,7 @@ bool generic_address(struct smtp_client *client, TALLOC_CTX *mem,
 	rc = generic_find(client, mem, span_from(address), &found, &fault);
 	if (rc == RC_OK)
 		*ret_address = mem_span_dup(mem, found);
-	return rc == RC_OK || rc == RC_NONE ||
-	       table_failed(mem, &fault, why);
+	return rc == RC_OK || rc == RC_NONE || table_failed(mem, &fault, why);
 }
 
 static enum rc field_rewrite(struct smtp_client *client,

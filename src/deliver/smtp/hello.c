@@ -10,16 +10,15 @@ static bool site_failed(const struct smtp_session *s, TALLOC_CTX *mem,
 	return false;
 }
 
-static bool tls_required_failed(const struct smtp_session *s,
-				const char *dsn, const char *text,
-				struct outcome *why)
+static bool tls_required_failed(const struct smtp_session *s, const char *dsn,
+				const char *text, struct outcome *why)
 {
-	*why = (struct outcome){ .action = DELIVERY_DEFERRED,
-				 .dsn = dsn,
-				 .text = text,
-				 .relay = s->relay,
-				 .tls = s->tls_text,
-				 .remote_mta = s->name };
+	*why = (struct outcome){.action = DELIVERY_DEFERRED,
+				.dsn = dsn,
+				.text = text,
+				.relay = s->relay,
+				.tls = s->tls_text,
+				.remote_mta = s->name};
 	return false;
 }
 
@@ -57,10 +56,14 @@ static void keyword_take(struct smtp_session *s, struct span word,
 		const char *name;
 		unsigned feature;
 	} known[] = {
-		{ "PIPELINING", SMTP_PIPELINING }, { "SIZE", SMTP_SIZE },
-		{ "8BITMIME", SMTP_8BITMIME },	   { "DSN", SMTP_DSN },
-		{ "SMTPUTF8", SMTP_SMTPUTF8 },	   { "STARTTLS", SMTP_STARTTLS },
-		{ "AUTH", SMTP_AUTH },		   { "CHUNKING", SMTP_CHUNKING },
+	    {"PIPELINING", SMTP_PIPELINING},
+	    {"SIZE", SMTP_SIZE},
+	    {"8BITMIME", SMTP_8BITMIME},
+	    {"DSN", SMTP_DSN},
+	    {"SMTPUTF8", SMTP_SMTPUTF8},
+	    {"STARTTLS", SMTP_STARTTLS},
+	    {"AUTH", SMTP_AUTH},
+	    {"CHUNKING", SMTP_CHUNKING},
 	};
 
 	for (struct span rest = span_from(s->settings->discard_ehlo_keywords),
@@ -106,12 +109,12 @@ static bool loops_back(const struct smtp_session *s, TALLOC_CTX *mem,
 	if (!hello->detect_loop)
 		return true;
 	*why = (struct outcome){
-		.action = DELIVERY_BOUNCED,
-		.dsn = "5.4.6",
-		.text = mem_printf(mem, "mail for %s loops back to myself",
-				   hello->domain),
-		.relay = s->relay,
-		.tls = s->tls_text,
+	    .action = DELIVERY_BOUNCED,
+	    .dsn = "5.4.6",
+	    .text = mem_printf(mem, "mail for %s loops back to myself",
+			       hello->domain),
+	    .relay = s->relay,
+	    .tls = s->tls_text,
 	};
 	return false;
 }
@@ -124,11 +127,11 @@ static bool ehlo(struct smtp_session *s, TALLOC_CTX *mem,
 	const char *verb = set->lmtp ? "LHLO" : "EHLO";
 
 	if (esmtp) {
-		s->doing = set->lmtp ? "performing the LHLO handshake" :
-				       "performing the EHLO handshake";
-		if (!command_send(s, mem, why,
-				  mem_printf(mem, "%s %s\r\n", verb,
-					     set->helo_name)) ||
+		s->doing = set->lmtp ? "performing the LHLO handshake"
+				     : "performing the EHLO handshake";
+		if (!command_send(
+			s, mem, why,
+			mem_printf(mem, "%s %s\r\n", verb, set->helo_name)) ||
 		    !smtp_session_reply(s, mem, why))
 			return false;
 		if (s->reply->code / 100 == 2)
@@ -157,30 +160,29 @@ static struct tls_policy connect_policy(TALLOC_CTX *mem,
 	const bool must = p->level > TLS_MAY;
 	const char *prefix = s->settings->lmtp ? "lmtp" : "smtp";
 	struct tls_policy policy = {
-		.level = p->level,
-		.servername = p->servername,
-		.nexthop_domain = hello->domain,
-		.hostname = s->name,
-		.match = p->match,
-		.match_count = p->match_count,
-		.wildcard_multi_label =
-			conf->v.tls_wildcard_matches_multiple_labels,
-		.session_key = s->key,
+	    .level = p->level,
+	    .servername = p->servername,
+	    .nexthop_domain = hello->domain,
+	    .hostname = s->name,
+	    .match = p->match,
+	    .match_count = p->match_count,
+	    .wildcard_multi_label =
+		conf->v.tls_wildcard_matches_multiple_labels,
+	    .session_key = s->key,
 	};
 	const struct {
 		const char **into, *own, *name;
 	} fields[] = {
-		{ &policy.strength.protocols, p->protocols, "protocols" },
-		{ &policy.strength.grade, p->ciphers, "ciphers" },
-		{ &policy.strength.exclude, p->exclude, "exclude_ciphers" },
+	    {&policy.strength.protocols, p->protocols, "protocols"},
+	    {&policy.strength.grade, p->ciphers, "ciphers"},
+	    {&policy.strength.exclude, p->exclude, "exclude_ciphers"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
 		*fields[i].into =
-			fields[i].own != NULL ?
-				fields[i].own :
-				conf_text(conf,
-					  mem_printf(mem, "%s_tls_%s%s", prefix,
+		    fields[i].own != NULL
+			? fields[i].own
+			: conf_text(conf, mem_printf(mem, "%s_tls_%s%s", prefix,
 						     must ? "mandatory_" : "",
 						     fields[i].name));
 	return policy;
@@ -197,18 +199,19 @@ static bool handshake(struct smtp_session *s, TALLOC_CTX *mem,
 			&s->tls, &fault) == RC_OK) {
 		s->tls_text = smtp_tls_text(s, hello->policy, "");
 		if (s->settings->tls_loglevel[0] > '0')
-			log_info("%s", tls_summary(mem, s->tls, "to", s->relay));
+			log_info("%s",
+				 tls_summary(mem, s->tls, "to", s->relay));
 		return true;
 	}
 	log_info("%s", fault.text);
 	s->broken = true;
 	hello->tls_failed = hello->policy->level == TLS_MAY;
 	return tls_required_failed(
-		s, "4.7.5",
-		span_starts(span_from(fault.text), "Server certificate") ?
-			mem_strdup(mem, fault.text) :
-			"Cannot start TLS: handshake failure",
-		why);
+	    s, "4.7.5",
+	    span_starts(span_from(fault.text), "Server certificate")
+		? mem_strdup(mem, fault.text)
+		: "Cannot start TLS: handshake failure",
+	    why);
 }
 
 /* STARTTLS was offered. */
@@ -229,12 +232,12 @@ static bool starttls(struct smtp_session *s, TALLOC_CTX *mem,
 				    "STARTTLS",
 				    s->peer);
 			return tls_required_failed(
-				s, "4.7.5",
-				mem_printf(mem,
-					   "Cannot start TLS: host %s sent "
-					   "bytes before the handshake",
-					   s->peer),
-				why);
+			    s, "4.7.5",
+			    mem_printf(mem,
+				       "Cannot start TLS: host %s sent "
+				       "bytes before the handshake",
+				       s->peer),
+			    why);
 		}
 		return handshake(s, mem, hello, why) &&
 		       ehlo(s, mem, hello, true, why);
@@ -243,12 +246,12 @@ static bool starttls(struct smtp_session *s, TALLOC_CTX *mem,
 		return true;
 	said = smtp_reply_text(mem, s->reply, 500);
 	return tls_required_failed(
-		s, "4.7.4",
-		mem_printf(mem,
-			   "TLS is required, but host %s refused to start "
-			   "TLS: %s",
-			   s->peer, said),
-		why);
+	    s, "4.7.4",
+	    mem_printf(mem,
+		       "TLS is required, but host %s refused to start "
+		       "TLS: %s",
+		       s->peer, said),
+	    why);
 }
 
 static bool tls_begin(struct smtp_session *s, TALLOC_CTX *mem,
@@ -270,12 +273,12 @@ static bool tls_begin(struct smtp_session *s, TALLOC_CTX *mem,
 					   why);
 	if (!offered)
 		return tls_required_failed(
-			s, "4.7.4",
-			mem_printf(mem,
-				   "TLS is required, but was not offered by "
-				   "host %s",
-				   s->peer),
-			why);
+		    s, "4.7.4",
+		    mem_printf(mem,
+			       "TLS is required, but was not offered by "
+			       "host %s",
+			       s->peer),
+		    why);
 	return starttls(s, mem, hello, why);
 }
 
@@ -293,14 +296,14 @@ bool smtp_session_hello(struct smtp_session *s, TALLOC_CTX *mem,
 					   "TLS wrappermode needs security "
 					   "level encrypt or higher",
 					   why);
-	if (wrapped && (hello->tls_client == NULL ||
-			!handshake(s, mem, hello, why)))
-		return hello->tls_client != NULL ?
-			       false :
-			       tls_required_failed(s, "4.7.5",
-						   "TLS is required, but our "
-						   "TLS engine is unavailable",
-						   why);
+	if (wrapped &&
+	    (hello->tls_client == NULL || !handshake(s, mem, hello, why)))
+		return hello->tls_client != NULL
+			   ? false
+			   : tls_required_failed(s, "4.7.5",
+						 "TLS is required, but our "
+						 "TLS engine is unavailable",
+						 why);
 	if (!greeting_read(s, mem, why))
 		return false;
 	greeting = smtp_reply_line(s->reply, 0);
@@ -313,8 +316,8 @@ bool smtp_session_hello(struct smtp_session *s, TALLOC_CTX *mem,
 	if (!wrapped && !tls_begin(s, mem, hello, why))
 		return false;
 	if (s->tls == NULL)
-		s->tls_text = hello->policy->level == TLS_NONE ?
-				      "none" :
-				      smtp_tls_text(s, hello->policy, ":none");
+		s->tls_text = hello->policy->level == TLS_NONE
+				  ? "none"
+				  : smtp_tls_text(s, hello->policy, ":none");
 	return true;
 }

@@ -13,14 +13,14 @@ static enum rc confine(struct service *service,
 	const char *prefix = s->lmtp ? "lmtp" : "smtp";
 	const struct conf *conf = service->conf;
 	const char *const texts[] = {
-		s->generic_maps,
-		s->tls_policy_maps,
-		conf->config_directory,
-		conf_text(conf, mem_printf(service, "%s_tls_CApath", prefix)),
-		conf_text(conf, mem_printf(service, "%s_tls_CAfile", prefix)),
-		conf_text(conf, mem_printf(service, "%s_delivery_status_filter",
-					   prefix)),
-		NULL,
+	    s->generic_maps,
+	    s->tls_policy_maps,
+	    conf->config_directory,
+	    conf_text(conf, mem_printf(service, "%s_tls_CApath", prefix)),
+	    conf_text(conf, mem_printf(service, "%s_tls_CAfile", prefix)),
+	    conf_text(conf,
+		      mem_printf(service, "%s_delivery_status_filter", prefix)),
+	    NULL,
 	};
 
 	return confine_reader(service, texts, fault);
@@ -30,8 +30,8 @@ int main(int argc, char **argv)
 {
 	struct service *service = service_start(NULL, argc, argv);
 	const bool lmtp = strcmp(service->program, "lmtp") == 0;
-	struct agent_work work = { .deliver = smtp_client_deliver,
-				   .tick = smtp_client_tick };
+	struct agent_work work = {.deliver = smtp_client_deliver,
+				  .tick = smtp_client_tick};
 	struct smtp_client *client;
 	struct fault fault;
 	int status;

@@ -21,12 +21,13 @@ enum rc nexthop_parse(TALLOC_CTX *mem, struct span text, bool lmtp,
 		      const char *default_port, struct nexthop *ret_nexthop,
 		      struct fault *fault)
 {
-	struct nexthop hop = { .text = mem_span_dup(mem, text) };
+	struct nexthop hop = {.text = mem_span_dup(mem, text)};
 	struct span rest = text, port = span_from(default_port), host;
 	ssize_t at;
 
 	if (lmtp && span_starts_nocase(rest, "unix:")) {
-		hop.host = hop.unix_path = mem_span_dup(mem, span_skip(rest, 5));
+		hop.host = hop.unix_path =
+		    mem_span_dup(mem, span_skip(rest, 5));
 		*ret_nexthop = hop;
 		return RC_OK;
 	}

@@ -12,8 +12,8 @@
 #include "base/mem.h"
 
 struct nexthop {
-	const char *text;    /* as given: the key of TLS policy and SASL */
-	const char *host;    /* without [ ] and IPv6: */
+	const char *text;      /* as given: the key of TLS policy and SASL */
+	const char *host;      /* without [ ] and IPv6: */
 	const char *unix_path; /* or NULL */
 	uint16_t port;
 	bool literal_host; /* in [ ]: no MX lookup */

@@ -43,7 +43,7 @@ static void family_first(struct smtp_host *hosts, size_t from, size_t to,
  * not among those that stay. */
 static void families_balance(struct smtp_route *route, size_t limit)
 {
-	bool has[2] = { false, false };
+	bool has[2] = {false, false};
 
 	if (limit < 2 || route->count <= limit)
 		return;
@@ -62,9 +62,9 @@ void smtp_route_order(const struct smtp_settings *settings,
 		      struct smtp_route *route, unsigned *seed)
 {
 	const char *prefer = settings->address_preference;
-	const size_t limit = settings->mx_address_limit > 0 ?
-				     (size_t)settings->mx_address_limit :
-				     SIZE_MAX;
+	const size_t limit = settings->mx_address_limit > 0
+				 ? (size_t)settings->mx_address_limit
+				 : SIZE_MAX;
 
 	if (settings->randomize_addresses)
 		for (size_t i = route->count; i > 1; i--)
@@ -80,7 +80,7 @@ void smtp_route_order(const struct smtp_settings *settings,
 	for (size_t from = 0, to; from < route->count; from = to) {
 		for (to = from + 1;
 		     to < route->count && route->hosts[to].preference ==
-						  route->hosts[from].preference;
+					      route->hosts[from].preference;
 		     to++)
 			;
 		if (strcmp(prefer, "ipv6") == 0)
@@ -112,8 +112,8 @@ static enum rc loop_cut(const struct smtp_route_config *config,
 
 	for (size_t i = 0; i < route->count; i++)
 		if (host_is_own(config, &route->hosts[i]))
-			best = MIN_OF(best,
-				      (unsigned)route->hosts[i].preference);
+			best =
+			    MIN_OF(best, (unsigned)route->hosts[i].preference);
 	for (size_t i = 0; i < route->count; i++)
 		if (route->hosts[i].preference < best)
 			route->hosts[kept++] = route->hosts[i];
@@ -161,9 +161,9 @@ static enum rc host_add(TALLOC_CTX *mem, const struct smtp_route_config *config,
 	}
 	for (size_t i = 0; i < host->count && route->count < HOSTS_MAX; i++)
 		route->hosts[route->count++] = (struct smtp_host){
-			.name = mem_strdup(mem, name),
-			.address = host->addresses[i],
-			.preference = preference,
+		    .name = mem_strdup(mem, name),
+		    .address = host->addresses[i],
+		    .preference = preference,
 		};
 	return RC_OK;
 }
@@ -204,8 +204,8 @@ static enum rc exchangers_add(TALLOC_CTX *mem,
 			*fault = why;
 		}
 	}
-	return route->count > 0 ? RC_OK :
-				  not_found(config->settings, worst, fault);
+	return route->count > 0 ? RC_OK
+				: not_found(config->settings, worst, fault);
 }
 
 static enum rc domain_add(TALLOC_CTX *mem,
@@ -214,8 +214,8 @@ static enum rc domain_add(TALLOC_CTX *mem,
 			  struct fault *fault)
 {
 	struct dns_answer *answer = NULL;
-	enum rc rc = dns_query(mem, config->dns, hop->host, DNS_MX, &answer,
-			       fault);
+	enum rc rc =
+	    dns_query(mem, config->dns, hop->host, DNS_MX, &answer, fault);
 
 	if (rc == RC_OK)
 		return exchangers_add(mem, config, hop, answer, route, fault);
@@ -235,7 +235,7 @@ enum rc smtp_route_find(TALLOC_CTX *mem, const struct smtp_route_config *config,
 			struct smtp_route *ret_route, struct fault *fault)
 {
 	struct smtp_route route = {
-		.hosts = mem_array(mem, struct smtp_host, HOSTS_MAX),
+	    .hosts = mem_array(mem, struct smtp_host, HOSTS_MAX),
 	};
 	unsigned seed = 0;
 	struct net_address literal;
@@ -243,10 +243,9 @@ enum rc smtp_route_find(TALLOC_CTX *mem, const struct smtp_route_config *config,
 
 	if (hop->literal_host || !config->settings->dns ||
 	    net_address_parse(span_from(hop->host), &literal))
-		rc = not_found(config->settings,
-			       host_add(mem, config, hop->host, 0, &route,
-					fault),
-			       fault);
+		rc = not_found(
+		    config->settings,
+		    host_add(mem, config, hop->host, 0, &route, fault), fault);
 	else
 		rc = domain_add(mem, config, hop, &route, fault);
 	if (rc != RC_OK)

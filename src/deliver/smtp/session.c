@@ -36,19 +36,18 @@ void smtp_session_broken(struct smtp_session *s, TALLOC_CTX *mem,
 	if (net_stream_trouble(s->stream) == NET_TIMED_OUT)
 		how = "conversation with %s timed out while %s";
 	*why = (struct outcome){
-		.action = DELIVERY_DEFERRED,
-		.dsn = "4.4.2",
-		.text = how[0] == 'l' ?
-				mem_printf(mem,
-					   "lost connection with %s while %s",
-					   s->peer, s->doing) :
-				mem_printf(mem,
-					   "conversation with %s timed out while %s",
-					   s->peer, s->doing),
-		.relay = s->relay,
-		.conn_use = s->uses,
-		.tls = s->tls_text,
-		.remote_mta = s->name,
+	    .action = DELIVERY_DEFERRED,
+	    .dsn = "4.4.2",
+	    .text =
+		how[0] == 'l'
+		    ? mem_printf(mem, "lost connection with %s while %s",
+				 s->peer, s->doing)
+		    : mem_printf(mem, "conversation with %s timed out while %s",
+				 s->peer, s->doing),
+	    .relay = s->relay,
+	    .conn_use = s->uses,
+	    .tls = s->tls_text,
+	    .remote_mta = s->name,
 	};
 }
 
@@ -57,9 +56,9 @@ static bool reply_nonsense(struct smtp_session *s, TALLOC_CTX *mem,
 {
 	smtp_session_broken(s, mem, why);
 	why->dsn = "4.5.0";
-	why->text = mem_printf(mem,
-			       "remote protocol error in reply from %s while %s",
-			       s->peer, s->doing);
+	why->text =
+	    mem_printf(mem, "remote protocol error in reply from %s while %s",
+		       s->peer, s->doing);
 	return false;
 }
 
@@ -108,21 +107,19 @@ void smtp_session_refused(const struct smtp_session *s, TALLOC_CTX *mem,
 
 	smtp_reply_dsn(s->reply, dsn);
 	*why = (struct outcome){
-		.action = s->reply->code >= 500 ? DELIVERY_BOUNCED :
-						  DELIVERY_DEFERRED,
-		.text = command != NULL ?
-				mem_printf(mem,
-					   "host %s said: %s (in reply to %s)",
-					   s->peer, said, command) :
-				mem_printf(mem,
-					   "host %s refused to talk to me: %s",
-					   s->peer, said),
-		.relay = s->relay,
-		.conn_use = s->uses,
-		.tls = s->tls_text,
-		.remote_mta = s->name,
-		.diag_type = "smtp",
-		.diag_text = said,
+	    .action =
+		s->reply->code >= 500 ? DELIVERY_BOUNCED : DELIVERY_DEFERRED,
+	    .text = command != NULL
+			? mem_printf(mem, "host %s said: %s (in reply to %s)",
+				     s->peer, said, command)
+			: mem_printf(mem, "host %s refused to talk to me: %s",
+				     s->peer, said),
+	    .relay = s->relay,
+	    .conn_use = s->uses,
+	    .tls = s->tls_text,
+	    .remote_mta = s->name,
+	    .diag_type = "smtp",
+	    .diag_text = said,
 	};
 	/* A 2xx or 3xx where it does not belong: try again. */
 	if (s->reply->code < 400)
@@ -147,7 +144,7 @@ void smtp_session_close(struct smtp_session *s)
 		s->doing = "sending QUIT";
 		net_stream_set_timeout(s->stream, wait_s * 1000);
 		if (net_stream_write(s->stream, SPAN_OF("QUIT\r\n"), &fault) ==
-			    RC_OK &&
+			RC_OK &&
 		    net_stream_flush(s->stream, &fault) == RC_OK &&
 		    !s->settings->skip_quit_response &&
 		    smtp_session_reply(s, s, &why))

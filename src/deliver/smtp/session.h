@@ -44,12 +44,12 @@ struct smtp_host {
 struct smtp_session {
 	const struct smtp_settings *settings;
 	struct net_stream *stream;
-	const char *key;    /* in the cache */
-	const char *name;   /* "mx.example.test" */
-	const char *peer;   /* "mx.example.test[192.0.2.1]" */
-	const char *relay;  /* the same with ":25" */
+	const char *key;   /* in the cache */
+	const char *name;  /* "mx.example.test" */
+	const char *peer;  /* "mx.example.test[192.0.2.1]" */
+	const char *relay; /* the same with ":25" */
 	const char *auth_mechanisms;
-	unsigned features; /* enum smtp_feature */
+	unsigned features;	   /* enum smtp_feature */
 	uint64_t size_limit_bytes; /* 0: none said */
 	struct tls *tls;
 	const char *tls_text; /* for tls= */
@@ -57,7 +57,7 @@ struct smtp_session {
 	struct buf reply_bytes;
 	struct smtp_reply *reply; /* the latest; child of the session */
 	uint64_t opened_ms, parked_ms;
-	int uses;   /* deliveries begun */
+	int uses;	  /* deliveries begun */
 	bool needs_reset; /* a transaction was not completed */
 	bool broken;
 	struct smtp_session *next;

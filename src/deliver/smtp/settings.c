@@ -34,8 +34,8 @@ void smtp_settings_init(struct smtp_settings *s, const struct conf *conf,
 	s->lmtp = lmtp;
 	s->helo_name = lmtp ? v->lmtp_lhlo_name : v->smtp_helo_name;
 	s->helo_timeout = lmtp ? v->lmtp_lhlo_timeout : v->smtp_helo_timeout;
-	s->discard_ehlo_keywords = lmtp ? v->lmtp_discard_lhlo_keywords :
-					  v->smtp_discard_ehlo_keywords;
+	s->discard_ehlo_keywords = lmtp ? v->lmtp_discard_lhlo_keywords
+					: v->smtp_discard_ehlo_keywords;
 	s->always_send_ehlo = lmtp || v->smtp_always_send_ehlo;
 	s->never_send_ehlo = !lmtp && v->smtp_never_send_ehlo;
 	for (struct span rest = span_from(s->host_lookup), word;
@@ -52,8 +52,8 @@ void smtp_settings_init(struct smtp_settings *s, const struct conf *conf,
 const char *smtp_settings_unmet(TALLOC_CTX *mem, const struct smtp_settings *s)
 {
 	static const char *const names[] = {
-		"header_checks", "mime_header_checks", "nested_header_checks",
-		"body_checks",	 "reply_filter",       "dns_reply_filter",
+	    "header_checks", "mime_header_checks", "nested_header_checks",
+	    "body_checks",   "reply_filter",	   "dns_reply_filter",
 	};
 	const char *prefix = s->lmtp ? "lmtp" : "smtp";
 
@@ -62,9 +62,8 @@ const char *smtp_settings_unmet(TALLOC_CTX *mem, const struct smtp_settings *s)
 		const char *value = conf_text(s->conf, name);
 
 		if (value != NULL && *value != '\0')
-			return mem_printf(mem,
-					  "%s is set and not supported yet",
-					  name);
+			return mem_printf(
+			    mem, "%s is set and not supported yet", name);
 	}
 	return NULL;
 }

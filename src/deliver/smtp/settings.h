@@ -20,23 +20,23 @@ struct smtp_settings {
 	const char *tls_security_level, *tls_policy_maps, *tls_loglevel;
 	const char *connection_cache_destinations;
 	int connect_timeout, helo_timeout, starttls_timeout, mail_timeout,
-		rcpt_timeout, data_init_timeout, data_xfer_timeout,
-		data_done_timeout, rset_timeout, quit_timeout;
+	    rcpt_timeout, data_init_timeout, data_xfer_timeout,
+	    data_done_timeout, rset_timeout, quit_timeout;
 	int mx_address_limit, mx_session_limit, line_length_limit;
 	int connection_cache_time_limit, connection_reuse_time_limit,
-		connection_reuse_count_limit;
+	    connection_reuse_count_limit;
 	bool randomize_addresses, balance_inet_protocols, skip_5xx_greeting,
-		skip_quit_response, always_send_ehlo, never_send_ehlo,
-		quote_rfc821_envelope, bind_address_enforce,
-		connection_cache_on_demand, tls_wrappermode, use_tls,
-		enforce_tls, tls_enforce_peername, log_tls_feature_status,
-		defer_if_no_mx_address_found, sasl_auth_enable,
-		tls_note_starttls_offer;
+	    skip_quit_response, always_send_ehlo, never_send_ehlo,
+	    quote_rfc821_envelope, bind_address_enforce,
+	    connection_cache_on_demand, tls_wrappermode, use_tls, enforce_tls,
+	    tls_enforce_peername, log_tls_feature_status,
+	    defer_if_no_mx_address_found, sasl_auth_enable,
+	    tls_note_starttls_offer;
 	bool dns, dns_native; /* how hosts are looked up */
 };
 
-void smtp_settings_init(struct smtp_settings *settings,
-			const struct conf *conf, bool lmtp);
+void smtp_settings_init(struct smtp_settings *settings, const struct conf *conf,
+			bool lmtp);
 /* What is configured and has no effect yet and would weaken or change mail if
  * it were ignored: a text for the operator, or NULL. */
 const char *smtp_settings_unmet(TALLOC_CTX *mem,

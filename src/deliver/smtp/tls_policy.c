@@ -6,10 +6,10 @@ static enum rc policy_default(const struct smtp_settings *s,
 {
 	if (*s->tls_security_level != '\0')
 		return tls_level_parse(s->tls_security_level, ret_level, fault);
-	*ret_level = s->enforce_tls && s->tls_enforce_peername ? TLS_VERIFY :
-		     s->enforce_tls				? TLS_ENCRYPT :
-		     s->use_tls					? TLS_MAY :
-								  TLS_NONE;
+	*ret_level = s->enforce_tls && s->tls_enforce_peername ? TLS_VERIFY
+		     : s->enforce_tls			       ? TLS_ENCRYPT
+		     : s->use_tls			       ? TLS_MAY
+							       : TLS_NONE;
 	return RC_OK;
 }
 
@@ -21,7 +21,7 @@ static void match_add(TALLOC_CTX *mem, struct smtp_tls_policy *policy,
 	for (struct span word; span_token(&list, separators, &word);)
 		if (policy->match_count < TLS_MATCH_MAX)
 			policy->match[policy->match_count++] =
-				mem_span_dup(mem, word);
+			    mem_span_dup(mem, word);
 }
 
 static enum rc attribute_take(TALLOC_CTX *mem, struct smtp_tls_policy *policy,
@@ -52,8 +52,7 @@ static enum rc attribute_take(TALLOC_CTX *mem, struct smtp_tls_policy *policy,
 }
 
 static enum rc policy_parse(TALLOC_CTX *mem, struct span text,
-			    struct smtp_tls_policy *policy,
-			    struct fault *fault)
+			    struct smtp_tls_policy *policy, struct fault *fault)
 {
 	struct span word;
 	enum rc rc;
@@ -112,10 +111,11 @@ enum rc smtp_tls_policy_find(TALLOC_CTX *mem,
 		return fault->rc;
 	}
 	if (policy->level == TLS_DANE || policy->level == TLS_DANE_ONLY)
-		return fault_set(fault, RC_CONF, "4.7.5",
-				 "TLS security level %s for %s is not supported "
-				 "yet",
-				 tls_level_name(policy->level), hop->text);
+		return fault_set(
+		    fault, RC_CONF, "4.7.5",
+		    "TLS security level %s for %s is not supported "
+		    "yet",
+		    tls_level_name(policy->level), hop->text);
 	*ret_policy = policy;
 	return RC_OK;
 }

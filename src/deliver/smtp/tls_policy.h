@@ -23,9 +23,7 @@ struct smtp_tls_policy {
 	size_t match_count;
 };
 
-MUST_CHECK enum rc smtp_tls_policy_find(TALLOC_CTX *mem,
-					const struct smtp_settings *settings,
-					struct maps *policy_maps,
-					const struct nexthop *hop,
-					struct smtp_tls_policy **ret_policy,
-					struct fault *fault);
+MUST_CHECK enum rc
+smtp_tls_policy_find(TALLOC_CTX *mem, const struct smtp_settings *settings,
+		     struct maps *policy_maps, const struct nexthop *hop,
+		     struct smtp_tls_policy **ret_policy, struct fault *fault);

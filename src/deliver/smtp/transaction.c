@@ -141,22 +141,22 @@ static bool pipeline_drain(struct transaction *t)
 }
 
 /* false: do not go on. */
-static bool command_add(struct transaction *t, enum step step,
-			size_t recipient, struct buf *line)
+static bool command_add(struct transaction *t, enum step step, size_t recipient,
+			struct buf *line)
 {
 	const bool pipelining = (t->s->features & SMTP_PIPELINING) != 0;
 	struct fault fault;
 
 	buf_add(line, SPAN_OF("\r\n"));
-	t->s->doing = step == STEP_RCPT ? "sending RCPT TO" :
-					  "sending MAIL FROM";
+	t->s->doing =
+	    step == STEP_RCPT ? "sending RCPT TO" : "sending MAIL FROM";
 	if (net_stream_write(t->s->stream, buf_span(line), &fault) != RC_OK) {
 		t->stale = t->s->uses > 1 && step <= STEP_MAIL;
 		lost(t);
 		return false;
 	}
 	t->pending[t->pending_count++] =
-		(struct pending){ .step = step, .recipient = recipient };
+	    (struct pending){.step = step, .recipient = recipient};
 	t->pending_bytes += line->len;
 	buf_clear(line);
 	if (!pipelining || t->pending_bytes > PIPELINE_BYTES)
@@ -177,11 +177,11 @@ static bool line_is_sound(const struct buf *line)
 
 static bool line_unsound(struct transaction *t, struct outcome *why)
 {
-	*why = (struct outcome){ .action = DELIVERY_BOUNCED,
-				 .dsn = "5.1.3",
-				 .text = "the address cannot be sent by SMTP",
-				 .relay = t->s->relay,
-				 .tls = t->s->tls_text };
+	*why = (struct outcome){.action = DELIVERY_BOUNCED,
+				.dsn = "5.1.3",
+				.text = "the address cannot be sent by SMTP",
+				.relay = t->s->relay,
+				.tls = t->s->tls_text};
 	return false;
 }
 
@@ -237,10 +237,10 @@ static bool content_send(struct transaction *t)
 {
 	const struct smtp_settings *set = t->s->settings;
 	const struct smtp_content content = {
-		.image = t->d->image,
-		.line_limit = (size_t)set->line_length_limit,
-		.header = t->header,
-		.whole = t->whole,
+	    .image = t->d->image,
+	    .line_limit = (size_t)set->line_length_limit,
+	    .header = t->header,
+	    .whole = t->whole,
 	};
 	struct outcome why;
 	struct fault fault;
@@ -248,22 +248,20 @@ static bool content_send(struct transaction *t)
 
 	t->s->doing = "sending message body";
 	/* Each other time-out is a system call or two. */
-	net_stream_set_timeout(t->s->stream,
-			       (smtp_content_is_small(&content) ?
-					set->data_done_timeout :
-					set->data_xfer_timeout) *
-				       1000);
+	net_stream_set_timeout(t->s->stream, (smtp_content_is_small(&content)
+						  ? set->data_done_timeout
+						  : set->data_xfer_timeout) *
+						 1000);
 	if (smtp_content_send(&content, t->s->stream, &image_bad, &fault) ==
 	    RC_OK)
 		return true;
 	lost(t);
 	if (image_bad) {
-		why = (struct outcome){ .action = DELIVERY_DEFERRED,
-					.dsn = "4.3.0",
-					.text = mem_printf(
-						t->mem,
-						"queue file read error: %s",
-						fault.text) };
+		why = (struct outcome){
+		    .action = DELIVERY_DEFERRED,
+		    .dsn = "4.3.0",
+		    .text = mem_printf(t->mem, "queue file read error: %s",
+				       fault.text)};
 		*t->why = why;
 	}
 	return false;
@@ -275,16 +273,16 @@ static void recipient_sent(struct transaction *t, size_t i)
 	char *said = smtp_reply_text(t->mem, t->s->reply, REPLY_TEXT_MAX_BYTES);
 	char dsn[DSN_MAX_BYTES];
 	struct outcome out = {
-		.action = DELIVERY_SENT,
-		.dsn = dsn,
-		.text = said,
-		.relay = t->s->relay,
-		.conn_use = t->s->uses,
-		.tls = t->s->tls_text,
-		.remote_mta = t->s->name,
-		.diag_type = "smtp",
-		.diag_text = said,
-		.dsn_action = dsn_passed_on ? "" : "relayed",
+	    .action = DELIVERY_SENT,
+	    .dsn = dsn,
+	    .text = said,
+	    .relay = t->s->relay,
+	    .conn_use = t->s->uses,
+	    .tls = t->s->tls_text,
+	    .remote_mta = t->s->name,
+	    .diag_type = "smtp",
+	    .diag_text = said,
+	    .dsn_action = dsn_passed_on ? "" : "relayed",
 	};
 
 	smtp_reply_dsn(t->s->reply, dsn);
@@ -351,7 +349,7 @@ static bool needs_smtputf8(struct transaction *t)
 		return true;
 	for (size_t i = 0; i < t->d->request->recipient_count; i++)
 		if (!text_is_ascii(
-			    span_from(t->d->request->recipients[i].address)))
+			span_from(t->d->request->recipients[i].address)))
 			return true;
 	return header_has_utf8(t);
 }
@@ -359,22 +357,21 @@ static bool needs_smtputf8(struct transaction *t)
 /* What this server cannot take at all. */
 static bool message_fits(struct transaction *t)
 {
-	struct outcome why = { .action = DELIVERY_BOUNCED,
-			       .relay = t->s->relay,
-			       .conn_use = t->s->uses,
-			       .tls = t->s->tls_text,
-			       .remote_mta = t->s->name };
+	struct outcome why = {.action = DELIVERY_BOUNCED,
+			      .relay = t->s->relay,
+			      .conn_use = t->s->uses,
+			      .tls = t->s->tls_text,
+			      .remote_mta = t->s->name};
 	const uint64_t size = smtp_content_size(t);
 
 	if (t->s->size_limit_bytes > 0 && size > t->s->size_limit_bytes) {
 		why.dsn = "5.3.4";
 		why.text = mem_printf(
-			t->mem,
-			"message size %llu exceeds size limit %llu of server %s",
-			(unsigned long long)size,
-			(unsigned long long)t->s->size_limit_bytes, t->s->peer);
-	} else if ((t->s->features & SMTP_SMTPUTF8) == 0 &&
-		   needs_smtputf8(t)) {
+		    t->mem,
+		    "message size %llu exceeds size limit %llu of server %s",
+		    (unsigned long long)size,
+		    (unsigned long long)t->s->size_limit_bytes, t->s->peer);
+	} else if ((t->s->features & SMTP_SMTPUTF8) == 0 && needs_smtputf8(t)) {
 		why.dsn = "5.6.7";
 		why.text = mem_printf(t->mem,
 				      "SMTPUTF8 is required, but was not "
@@ -390,13 +387,13 @@ static bool message_fits(struct transaction *t)
 static bool convert_failed(struct transaction *t, enum delivery_action action,
 			   const char *dsn, const char *text)
 {
-	*t->why = (struct outcome){ .action = action,
-				    .dsn = dsn,
-				    .text = mem_printf(t->mem, "%s %s", text,
-						       t->s->peer),
-				    .relay = t->s->relay,
-				    .conn_use = t->s->uses,
-				    .tls = t->s->tls_text };
+	*t->why = (struct outcome){
+	    .action = action,
+	    .dsn = dsn,
+	    .text = mem_printf(t->mem, "%s %s", text, t->s->peer),
+	    .relay = t->s->relay,
+	    .conn_use = t->s->uses,
+	    .tls = t->s->tls_text};
 	return false;
 }
 
@@ -453,14 +450,14 @@ enum smtp_transaction_end smtp_transaction_run(struct smtp_client *client,
 	const size_t count = d->request->recipient_count;
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct transaction t = {
-		.client = client,
-		.d = d,
-		.s = s,
-		.last_host = last_host,
-		.why = why,
-		.mem = d,
-		.pending = mem_array(tmp, struct pending, count + 3),
-		.accepted = mem_array(tmp, bool, count + 1),
+	    .client = client,
+	    .d = d,
+	    .s = s,
+	    .last_host = last_host,
+	    .why = why,
+	    .mem = d,
+	    .pending = mem_array(tmp, struct pending, count + 3),
+	    .accepted = mem_array(tmp, bool, count + 1),
 	};
 
 	if (!generic_header(client, d, &t.header, why) ||

@@ -13,8 +13,8 @@
 #include "deliver/smtp/client.h"
 
 enum smtp_transaction_end {
-	SMTP_TRANSACTION_DONE, /* the session can go on */
-	SMTP_TRANSACTION_LOST, /* it cannot */
+	SMTP_TRANSACTION_DONE,	/* the session can go on */
+	SMTP_TRANSACTION_LOST,	/* it cannot */
 	SMTP_TRANSACTION_STALE, /* it was over before anything was said */
 };
 

@@ -2,8 +2,7 @@
 #include "deliver/smtp/wire_text.h"
 
 /* Bytes of a line: no CR, no LF. */
-static void line_add(struct wire_text *text, struct span bytes,
-		     struct buf *out)
+static void line_add(struct wire_text *text, struct span bytes, struct buf *out)
 {
 	if (bytes.len > 0 && text->line == 0 && bytes.ptr[0] == '.')
 		buf_add_char(out, '.');

@@ -9,7 +9,7 @@
 int main(int argc, char **argv)
 {
 	struct service *service = service_start(NULL, argc, argv);
-	struct agent_work work = { .deliver = virtual_deliver };
+	struct agent_work work = {.deliver = virtual_deliver};
 	struct virtual *virtual;
 	struct agent *agent;
 	struct fault fault;

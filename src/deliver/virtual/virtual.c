@@ -8,7 +8,8 @@
 #include "rule/rewrite.h"
 #include "sys/log.h"
 
-struct virtual {
+struct virtual
+{
 	struct conf *conf;
 	const char *relay; /* the service's name */
 	struct maps *mailboxes, *uids, *gids;
@@ -33,21 +34,20 @@ enum rc virtual_open(TALLOC_CTX *mem, struct service *service,
 		const char *name, *text;
 		struct maps **into;
 	} tables[] = {
-		{ "virtual_mailbox_maps", cv->virtual_mailbox_maps,
-		  &v->mailboxes },
-		{ "virtual_uid_maps", cv->virtual_uid_maps, &v->uids },
-		{ "virtual_gid_maps", cv->virtual_gid_maps, &v->gids },
+	    {"virtual_mailbox_maps", cv->virtual_mailbox_maps, &v->mailboxes},
+	    {"virtual_uid_maps", cv->virtual_uid_maps, &v->uids},
+	    {"virtual_gid_maps", cv->virtual_gid_maps, &v->gids},
 	};
 
 	v->conf = service->conf;
 	v->relay = service->name;
 	v->rules = (struct mailbox_rules){
-		.locks = cv->virtual_mailbox_lock,
-		.limit_bytes = cv->virtual_mailbox_limit,
-		.lock_attempts = cv->deliver_lock_attempts,
-		.lock_delay_s = cv->deliver_lock_delay,
-		.stale_lock_s = cv->stale_lock_time,
-		.strict_owner = cv->strict_mailbox_ownership,
+	    .locks = cv->virtual_mailbox_lock,
+	    .limit_bytes = cv->virtual_mailbox_limit,
+	    .lock_attempts = cv->deliver_lock_attempts,
+	    .lock_delay_s = cv->deliver_lock_delay,
+	    .stale_lock_s = cv->stale_lock_time,
+	    .strict_owner = cv->strict_mailbox_ownership,
 	};
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
 		if (maps_open(v, v->conf, tables[i].name, tables[i].text,
@@ -65,10 +65,10 @@ static enum rc find(struct virtual *v, TALLOC_CTX *mem, struct maps *maps,
 		    struct fault *fault)
 {
 	struct span value;
-	enum rc rc = address_find(maps, v->resolver, v->conf, mem,
-				  span_from(address),
-				  FIND_FULL | FIND_NO_EXTENSION | FIND_AT_DOMAIN,
-				  &value, NULL, fault);
+	enum rc rc =
+	    address_find(maps, v->resolver, v->conf, mem, span_from(address),
+			 FIND_FULL | FIND_NO_EXTENSION | FIND_AT_DOMAIN, &value,
+			 NULL, fault);
 
 	if (rc == RC_OK)
 		*ret_value = mem_span_dup(mem, span_trim(value));
@@ -148,15 +148,15 @@ static enum rc mailbox_find(struct virtual *v, TALLOC_CTX *mem,
 			  "virtual_mailbox_base is not set");
 		return misconfigured(fault);
 	}
-	s->path = *cv->virtual_mailbox_base == '\0' ?
-			  path :
-			  mem_printf(mem, "%s/%s", cv->virtual_mailbox_base,
-				     path);
-	s->user = (struct privilege_user){ .name = "virtual",
-					   .home = "/",
-					   .shell = "/bin/sh",
-					   .uid = (uid_t)uid,
-					   .gid = (gid_t)gid };
+	s->path =
+	    *cv->virtual_mailbox_base == '\0'
+		? path
+		: mem_printf(mem, "%s/%s", cv->virtual_mailbox_base, path);
+	s->user = (struct privilege_user){.name = "virtual",
+					  .home = "/",
+					  .shell = "/bin/sh",
+					  .uid = (uid_t)uid,
+					  .gid = (gid_t)gid};
 	return RC_OK;
 }
 
@@ -185,16 +185,14 @@ static void recipient_store(struct virtual *v, struct delivery *d, size_t i,
 			    struct storing *s)
 {
 	const bool maildir = span_ends(span_from(s->path), "/");
-	struct outcome sent = { .action = DELIVERY_SENT,
-				.dsn = "2.0.0",
-				.relay = v->relay };
+	struct outcome sent = {
+	    .action = DELIVERY_SENT, .dsn = "2.0.0", .relay = v->relay};
 	struct fault fault;
 
 	s->rules = &v->rules;
 	s->text = loop_mail_text(
-		d, i,
-		maildir ? 0 :
-			  MAIL_TEXT_FROM | MAIL_TEXT_QUOTE | MAIL_TEXT_BLANK);
+	    d, i,
+	    maildir ? 0 : MAIL_TEXT_FROM | MAIL_TEXT_QUOTE | MAIL_TEXT_BLANK);
 	sent.text = maildir ? "delivered to maildir" : "delivered to mailbox";
 	if (user_work(&s->user, maildir ? maildir_write : mbox_write, s,
 		      &fault) == RC_OK) {
@@ -215,7 +213,7 @@ void virtual_deliver(void *arg, struct delivery *d)
 
 	for (size_t i = 0; i < d->request->recipient_count; i++) {
 		const char *address = d->request->recipients[i].address;
-		struct storing s = { 0 };
+		struct storing s = {0};
 		struct fault fault;
 
 		if (loop_check(d, i, &fault) != RC_OK ||

@@ -66,13 +66,13 @@ static bool step_run(struct fake_server *s, int fd, const char *step,
 		     size_t len)
 {
 	if (len > 0 && step[0] == '>')
-		return text_send(fd, (struct span){ step + 2, len - 2 });
+		return text_send(fd, (struct span){step + 2, len - 2});
 	if (len > 0 && step[0] == '<') {
 		if (!line_read(s, fd) ||
 		    strncasecmp(s->line, step + 2, len - 2) != 0) {
 			snprintf(s->trouble, sizeof(s->trouble),
-				 "wanted \"%.*s\", got \"%.200s\"", (int)len - 2,
-				 step + 2, s->line);
+				 "wanted \"%.*s\", got \"%.200s\"",
+				 (int)len - 2, step + 2, s->line);
 			return false;
 		}
 		return true;
@@ -96,7 +96,7 @@ static bool step_run(struct fake_server *s, int fd, const char *step,
 
 static void connection_run(struct fake_server *s, int fd, const char *script)
 {
-	const struct timeval patience = { .tv_sec = PATIENCE_MS / 1000 };
+	const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
 	bool more = true;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
@@ -119,8 +119,8 @@ static void *server_run(void *arg)
 	struct fake_server *s = arg;
 
 	for (; s->scripts[s->connections] != NULL; s->connections++) {
-		struct pollfd fds[] = { { s->listen_fd, POLLIN, 0 },
-					{ s->stop_fds[0], POLLIN, 0 } };
+		struct pollfd fds[] = {{s->listen_fd, POLLIN, 0},
+				       {s->stop_fds[0], POLLIN, 0}};
 		int fd;
 
 		if (poll(fds, 2, PATIENCE_MS) <= 0 || fds[0].revents == 0)
@@ -136,20 +136,19 @@ static void *server_run(void *arg)
 struct fake_server *fake_server_start(const char *const *scripts)
 {
 	struct fake_server *s = mem_new(NULL, struct fake_server);
-	struct sockaddr_in address = { .sin_family = AF_INET };
+	struct sockaddr_in address = {.sin_family = AF_INET};
 	socklen_t size = sizeof(address);
 
 	s->scripts = scripts;
 	buf_init(&s->heard, s, 8 * 1024 * 1024);
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	s->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(s->listen_fd, (struct sockaddr *)&address,
-			      sizeof(address)),
-			 0);
+	assert_int_equal(
+	    bind(s->listen_fd, (struct sockaddr *)&address, sizeof(address)),
+	    0);
 	assert_int_equal(listen(s->listen_fd, 10), 0);
-	assert_int_equal(getsockname(s->listen_fd,
-				     (struct sockaddr *)&address, &size),
-			 0);
+	assert_int_equal(
+	    getsockname(s->listen_fd, (struct sockaddr *)&address, &size), 0);
 	s->port = ntohs(address.sin_port);
 	assert_int_equal(pipe(s->stop_fds), 0);
 	assert_int_equal(pthread_create(&s->thread, NULL, server_run, s), 0);

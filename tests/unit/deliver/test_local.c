@@ -14,15 +14,15 @@
 #include "deliver/local/token.h"
 #include "world.h"
 
-#define TEXT                                                                  \
-	"From: Me <me@x.test>\r\n"                                            \
-	"Subject: test one\r\n"                                               \
-	"\r\n"                                                                \
-	"Hello\r\n"                                                           \
-	"From here\r\n"                                                       \
-	".dot\r\n"                                                            \
-	">From there\r\n"                                                     \
-	"Fro\r\n"                                                             \
+#define TEXT                       \
+	"From: Me <me@x.test>\r\n" \
+	"Subject: test one\r\n"    \
+	"\r\n"                     \
+	"Hello\r\n"                \
+	"From here\r\n"            \
+	".dot\r\n"                 \
+	">From there\r\n"          \
+	"Fro\r\n"                  \
 	"last\r\n"
 
 /* The user these tests run as; it gets mail in every one of them. */
@@ -43,7 +43,7 @@ struct post {
 
 static struct post post_open(const char *const *settings)
 {
-	struct post p = { .w = world_new() };
+	struct post p = {.w = world_new()};
 	const char **all = mem_array(p.w, const char *, 20);
 	struct fault fault;
 	size_t count = 0;
@@ -66,14 +66,13 @@ static struct post post_open(const char *const *settings)
 
 static void post_deliver(struct post *p, const char *local_part)
 {
-	const char *const to[] = { mem_printf(p->w, "%s@example.test",
-					      local_part),
-				   NULL };
-	const struct world_message message = { .sender = "me@remote.test",
-					       .recipients = to,
-					       .text = TEXT,
-					       .transport = "local",
-					       .nexthop = "example.test" };
+	const char *const to[] = {
+	    mem_printf(p->w, "%s@example.test", local_part), NULL};
+	const struct world_message message = {.sender = "me@remote.test",
+					      .recipients = to,
+					      .text = TEXT,
+					      .transport = "local",
+					      .nexthop = "example.test"};
 
 	talloc_free(p->d);
 	p->d = world_delivery(p->w, &message);
@@ -139,8 +138,8 @@ static char *only_file(struct world *w, const char *directory)
 	while ((entry = readdir(dir)) != NULL)
 		if (entry->d_name[0] != '.') {
 			assert_null(found);
-			found = mem_printf(w, "%s/%s", directory,
-					   entry->d_name);
+			found =
+			    mem_printf(w, "%s/%s", directory, entry->d_name);
 		}
 	closedir(dir);
 	return found;
@@ -150,18 +149,16 @@ static void a_maildir_is_made_and_gets_a_file_in_new(void **state)
 {
 	struct post p = post_open(NULL);
 	const char *file, *own = own_name();
-	const char *settings[] = { mem_printf(p.w,
-					      "mail_spool_directory=%s/m/",
-					      p.spool),
-				   NULL };
+	const char *settings[] = {
+	    mem_printf(p.w, "mail_spool_directory=%s/m/", p.spool), NULL};
 	struct post q = post_open(settings);
 
 	post_deliver(&q, own);
 	assert_string_equal(status_text(&q), "2.0.0 delivered to maildir");
 	file = only_file(p.w, mem_printf(p.w, "%s/m/%s/new", p.spool, own));
 	assert_non_null(file);
-	assert_null(only_file(p.w, mem_printf(p.w, "%s/m/%s/tmp", p.spool,
-					      own)));
+	assert_null(
+	    only_file(p.w, mem_printf(p.w, "%s/m/%s/tmp", p.spool, own)));
 	assert_null(strstr(world_file(p.w, file), "From me@"));
 	assert_non_null(strstr(world_file(p.w, file), "\nFrom here\n"));
 	assert_non_null(strstr(world_file(p.w, file),
@@ -172,14 +169,13 @@ static void a_maildir_is_made_and_gets_a_file_in_new(void **state)
 
 static void a_mailbox_that_is_not_safe_is_left_alone(void **state)
 {
-	static const char *const names[] = { "symbolic link", "hard link",
-					     "directory", "locked", "full" };
+	static const char *const names[] = {"symbolic link", "hard link",
+					    "directory", "locked", "full"};
 	const char *own = own_name();
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		static const char *const small[] = { "mailbox_size_limit=50",
-						     "message_size_limit=50",
-						     NULL };
+		static const char *const small[] = {
+		    "mailbox_size_limit=50", "message_size_limit=50", NULL};
 		struct post p = post_open(i == 4 ? small : NULL);
 		const char *path = mem_printf(p.w, "%s/%s", p.spool, own);
 		const char *other = mem_printf(p.w, "%s/other", p.spool);
@@ -213,44 +209,40 @@ static void aliases_lead_where_they_say(void **state)
 	static const struct {
 		const char *why, *to, *want;
 	} cases[] = {
-		{ "to a user", "single", "2.0.0 delivered to mailbox" },
-		{ "to /dev/null", "null",
-		  "2.0.0 delivered to file: /dev/null" },
-		{ "to a command", "cmd",
-		  "2.0.0 delivered to command: cat >/dev/null" },
-		{ "to a command that says no", "cmdno",
-		  "5.3.0 Command died with status 7: \"exit 7\"" },
-		{ "to a command with sysexits", "cmdtemp",
-		  "4.3.0 temporary failure. Command output: busy " },
-		{ "to a command with a status code", "cmddsn",
-		  "4.2.2 mailbox full" },
-		{ "to nobody", "none", "5.1.1 unknown user: \"no.such\"" },
-		{ "in a circle", "loopa",
-		  "5.4.6 alias database loop for loopa" },
-		{ "with an extension of its own", "ext",
-		  "2.0.0 delivered to mailbox" },
-		{ "the extension of the address is dropped", "single+x",
-		  "2.0.0 delivered to mailbox" },
-		{ "the worst of two counts", "worst",
-		  "5.1.1 unknown user: \"no.such\"" },
-		{ "required aliases", "mailer-daemon", "2.0.0 discarded" },
-		{ "upper case", "SINGLE", "2.0.0 delivered to mailbox" },
+	    {"to a user", "single", "2.0.0 delivered to mailbox"},
+	    {"to /dev/null", "null", "2.0.0 delivered to file: /dev/null"},
+	    {"to a command", "cmd",
+	     "2.0.0 delivered to command: cat >/dev/null"},
+	    {"to a command that says no", "cmdno",
+	     "5.3.0 Command died with status 7: \"exit 7\""},
+	    {"to a command with sysexits", "cmdtemp",
+	     "4.3.0 temporary failure. Command output: busy "},
+	    {"to a command with a status code", "cmddsn", "4.2.2 mailbox full"},
+	    {"to nobody", "none", "5.1.1 unknown user: \"no.such\""},
+	    {"in a circle", "loopa", "5.4.6 alias database loop for loopa"},
+	    {"with an extension of its own", "ext",
+	     "2.0.0 delivered to mailbox"},
+	    {"the extension of the address is dropped", "single+x",
+	     "2.0.0 delivered to mailbox"},
+	    {"the worst of two counts", "worst",
+	     "5.1.1 unknown user: \"no.such\""},
+	    {"required aliases", "mailer-daemon", "2.0.0 discarded"},
+	    {"upper case", "SINGLE", "2.0.0 delivered to mailbox"},
 	};
 	const char *own = own_name();
 	struct world *tmp = world_new();
 	const char *settings[] = {
-		mem_printf(tmp,
-			   "alias_maps=inline:{ {single = %s}, {null = "
-			   "/dev/null}, {cmd = \"|cat >/dev/null\"}, {cmdno = "
-			   "\"|exit 7\"}, {cmdtemp = \"|echo busy; exit 75\"}, "
-			   "{cmddsn = \"|echo 4.2.2 mailbox full; exit 1\"}, "
-			   "{none = no.such}, {loopa = loopb}, {loopb = loopa}, "
-			   "{ext = %s+y}, {worst = %s, no.such} }",
-			   own, own, own),
-		mem_printf(tmp, "default_privs=%s",
-			   geteuid() == 0 ? "nobody" : own),
-		NULL
-	};
+	    mem_printf(tmp,
+		       "alias_maps=inline:{ {single = %s}, {null = "
+		       "/dev/null}, {cmd = \"|cat >/dev/null\"}, {cmdno = "
+		       "\"|exit 7\"}, {cmdtemp = \"|echo busy; exit 75\"}, "
+		       "{cmddsn = \"|echo 4.2.2 mailbox full; exit 1\"}, "
+		       "{none = no.such}, {loopa = loopb}, {loopb = loopa}, "
+		       "{ext = %s+y}, {worst = %s, no.such} }",
+		       own, own, own),
+	    mem_printf(tmp, "default_privs=%s",
+		       geteuid() == 0 ? "nobody" : own),
+	    NULL};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct post p = post_open(settings);
@@ -266,9 +258,7 @@ static void aliases_lead_where_they_say(void **state)
 static void what_leaves_becomes_a_new_message(void **state)
 {
 	static const char *const settings[] = {
-		"alias_maps=inline:{ {out = x@remote.test, y@remote.test} }",
-		NULL
-	};
+	    "alias_maps=inline:{ {out = x@remote.test, y@remote.test} }", NULL};
 	struct post p = post_open(settings);
 	char *log;
 
@@ -283,14 +273,13 @@ static void what_leaves_becomes_a_new_message(void **state)
 
 static void a_message_that_was_here_before_bounces(void **state)
 {
-	static const char *const to[] = { "jo@example.test", NULL };
+	static const char *const to[] = {"jo@example.test", NULL};
 	const struct world_message message = {
-		.sender = "me@remote.test",
-		.recipients = to,
-		.text = "Delivered-To: Jo@Example.test\r\n\r\nx\r\n",
-		.transport = "local",
-		.nexthop = "example.test"
-	};
+	    .sender = "me@remote.test",
+	    .recipients = to,
+	    .text = "Delivered-To: Jo@Example.test\r\n\r\nx\r\n",
+	    .transport = "local",
+	    .nexthop = "example.test"};
 	struct post p = post_open(NULL);
 
 	p.d = world_delivery(p.w, &message);
@@ -303,20 +292,20 @@ static void a_message_that_was_here_before_bounces(void **state)
 static void destinations_are_told_apart(void **state)
 {
 	static const char *const text =
-		"# a comment, with a comma\n"
-		"jo, \\ann,\t\"|cmd -a \\\"b, c\\\"\" ,/file, |plain cmd,\n"
-		":include:/a/list, Bo <bo@x.test>, \"/file two\"\n"
-		"(nothing), ,\n\"q u\"@x.test";
+	    "# a comment, with a comma\n"
+	    "jo, \\ann,\t\"|cmd -a \\\"b, c\\\"\" ,/file, |plain cmd,\n"
+	    ":include:/a/list, Bo <bo@x.test>, \"/file two\"\n"
+	    "(nothing), ,\n\"q u\"@x.test";
 	static const struct token want[] = {
-		{ TOKEN_ADDRESS, "jo" },
-		{ TOKEN_ADDRESS, "\\ann" },
-		{ TOKEN_COMMAND, "cmd -a \"b, c\"" },
-		{ TOKEN_FILE, "/file" },
-		{ TOKEN_COMMAND, "plain cmd" },
-		{ TOKEN_INCLUDE, "/a/list" },
-		{ TOKEN_ADDRESS, "bo@x.test" },
-		{ TOKEN_FILE, "/file two" },
-		{ TOKEN_ADDRESS, "q u@x.test" },
+	    {TOKEN_ADDRESS, "jo"},
+	    {TOKEN_ADDRESS, "\\ann"},
+	    {TOKEN_COMMAND, "cmd -a \"b, c\""},
+	    {TOKEN_FILE, "/file"},
+	    {TOKEN_COMMAND, "plain cmd"},
+	    {TOKEN_INCLUDE, "/a/list"},
+	    {TOKEN_ADDRESS, "bo@x.test"},
+	    {TOKEN_FILE, "/file two"},
+	    {TOKEN_ADDRESS, "q u@x.test"},
 	};
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct span rest = span_from(text);
@@ -334,32 +323,33 @@ static void destinations_are_told_apart(void **state)
 static void macros_expand_as_in_forward_path(void **state)
 {
 	static const struct macro_value values[] = {
-		{ "home", "/home/jo" }, { "extension", "" }, { "user", "jo" },
-		{ "bad", "a;b" },
+	    {"home", "/home/jo"},
+	    {"extension", ""},
+	    {"user", "jo"},
+	    {"bad", "a;b"},
 	};
 	static const struct {
 		const char *text, *want; /* NULL: refused */
 	} cases[] = {
-		{ "$home/.forward", "/home/jo/.forward" },
-		{ "${home}/x$(user)y", "/home/jo/xjoy" },
-		{ "a${extension?+}b", "ab" },
-		{ "a${user?+$user}b", "a+job" },
-		{ "${extension:none}", "none" },
-		{ "${user?{yes}:{no}}${extension?{yes}:{no}}", "yesno" },
-		{ "$$x", "$x" },
-		{ "$bad", "a_b" },
-		{ "$unknown", NULL },
-		{ "${home", NULL },
+	    {"$home/.forward", "/home/jo/.forward"},
+	    {"${home}/x$(user)y", "/home/jo/xjoy"},
+	    {"a${extension?+}b", "ab"},
+	    {"a${user?+$user}b", "a+job"},
+	    {"${extension:none}", "none"},
+	    {"${user?{yes}:{no}}${extension?{yes}:{no}}", "yesno"},
+	    {"$$x", "$x"},
+	    {"$bad", "a_b"},
+	    {"$unknown", NULL},
+	    {"${home", NULL},
 	};
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		char *got = NULL;
 		struct fault fault;
-		enum rc rc = macro_expand(tmp, cases[i].text, values,
-					  ARRAY_LEN(values),
-					  "abcdefghijklmnopqrstuvwxyz/.", &got,
-					  &fault);
+		enum rc rc =
+		    macro_expand(tmp, cases[i].text, values, ARRAY_LEN(values),
+				 "abcdefghijklmnopqrstuvwxyz/.", &got, &fault);
 
 		print_message("  %s\n", cases[i].text);
 		assert_int_equal(rc == RC_OK, cases[i].want != NULL);
@@ -371,14 +361,14 @@ static void macros_expand_as_in_forward_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_mbox_gets_what_the_reference_writes),
-		cmocka_unit_test(a_maildir_is_made_and_gets_a_file_in_new),
-		cmocka_unit_test(a_mailbox_that_is_not_safe_is_left_alone),
-		cmocka_unit_test(aliases_lead_where_they_say),
-		cmocka_unit_test(what_leaves_becomes_a_new_message),
-		cmocka_unit_test(a_message_that_was_here_before_bounces),
-		cmocka_unit_test(destinations_are_told_apart),
-		cmocka_unit_test(macros_expand_as_in_forward_path),
+	    cmocka_unit_test(an_mbox_gets_what_the_reference_writes),
+	    cmocka_unit_test(a_maildir_is_made_and_gets_a_file_in_new),
+	    cmocka_unit_test(a_mailbox_that_is_not_safe_is_left_alone),
+	    cmocka_unit_test(aliases_lead_where_they_say),
+	    cmocka_unit_test(what_leaves_becomes_a_new_message),
+	    cmocka_unit_test(a_message_that_was_here_before_bounces),
+	    cmocka_unit_test(destinations_are_told_apart),
+	    cmocka_unit_test(macros_expand_as_in_forward_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,18 +27,18 @@ int __wrap_fsync(int fd)
 	return -1;
 }
 
-static const char *const to[] = { "jo@example.test", NULL };
+static const char *const to[] = {"jo@example.test", NULL};
 static const struct world_message message = {
-	.sender = "me@x.test",
-	.recipients = to,
-	.text = "A: b\r\n\r\nhello\r\n",
-	.transport = "local",
-	.nexthop = "example.test",
+    .sender = "me@x.test",
+    .recipients = to,
+    .text = "A: b\r\n\r\nhello\r\n",
+    .transport = "local",
+    .nexthop = "example.test",
 };
-static const struct mailbox_rules rules = { .locks = "fcntl, dotlock",
-					    .lock_attempts = 1,
-					    .stale_lock_s = 500,
-					    .strict_owner = true };
+static const struct mailbox_rules rules = {.locks = "fcntl, dotlock",
+					   .lock_attempts = 1,
+					   .stale_lock_s = 500,
+					   .strict_owner = true};
 
 struct box {
 	struct world *w;
@@ -48,13 +48,12 @@ struct box {
 
 static struct box box_open(void)
 {
-	struct box b = { .w = world_new() };
+	struct box b = {.w = world_new()};
 
 	world_configure(b.w, NULL);
 	b.d = world_delivery(b.w, &message);
-	b.text = (struct mail_text){ .image = b.d->image,
-				     .sender = "me@x.test",
-				     .prepend = "" };
+	b.text = (struct mail_text){
+	    .image = b.d->image, .sender = "me@x.test", .prepend = ""};
 	fsync_calls = 0;
 	fsync_good_calls = 1000;
 	return b;
@@ -73,7 +72,7 @@ static enum rc mbox_add(struct box *b, const char *path, struct fault *fault)
 	struct mbox *mbox;
 
 	if (mbox_open(tmp, path, geteuid(), (gid_t)-1, &rules, &mbox, fault) !=
-		    RC_OK ||
+		RC_OK ||
 	    mbox_append(mbox, &b->text, &rules, fault) != RC_OK)
 		return fault->rc;
 	return mbox_sync_name(mbox, fault);
@@ -156,7 +155,7 @@ static void a_mailbox_that_another_has_locked_waits(void **state)
 {
 	struct box b = box_open();
 	const char *path = mem_printf(b.w, "%s/box", b.w->directory);
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	struct fault fault;
 	int fd = open(path, O_RDWR | O_CREAT, 0600);
 
@@ -176,19 +175,19 @@ static void what_an_error_means_for_the_mail(void **state)
 		enum rc rc;
 		const char *dsn;
 	} cases[] = {
-		{ ENOSPC, RC_TEMP, "4.3.0" }, { EDQUOT, RC_TEMP, "4.2.2" },
-		{ EFBIG, RC_PERM, "5.2.2" },  { EACCES, RC_PERM, "5.2.0" },
-		{ EIO, RC_TEMP, "4.3.0" },    { EMFILE, RC_TEMP, "4.3.0" },
-		{ ELOOP, RC_PERM, "5.2.0" },
+	    {ENOSPC, RC_TEMP, "4.3.0"}, {EDQUOT, RC_TEMP, "4.2.2"},
+	    {EFBIG, RC_PERM, "5.2.2"},	{EACCES, RC_PERM, "5.2.0"},
+	    {EIO, RC_TEMP, "4.3.0"},	{EMFILE, RC_TEMP, "4.3.0"},
+	    {ELOOP, RC_PERM, "5.2.0"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct fault fault;
 
 		print_message("  %s\n", strerror(cases[i].error));
-		assert_int_equal(mailbox_errno_fault(&fault, cases[i].error,
-						     "x"),
-				 cases[i].rc);
+		assert_int_equal(
+		    mailbox_errno_fault(&fault, cases[i].error, "x"),
+		    cases[i].rc);
 		assert_string_equal(fault.dsn, cases[i].dsn);
 	}
 }
@@ -196,11 +195,11 @@ static void what_an_error_means_for_the_mail(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_mbox_whose_flush_fails_is_as_it_was),
-		cmocka_unit_test(a_new_mbox_is_done_when_its_name_is_on_disk),
-		cmocka_unit_test(a_maildir_has_no_message_that_could_vanish),
-		cmocka_unit_test(a_mailbox_that_another_has_locked_waits),
-		cmocka_unit_test(what_an_error_means_for_the_mail),
+	    cmocka_unit_test(an_mbox_whose_flush_fails_is_as_it_was),
+	    cmocka_unit_test(a_new_mbox_is_done_when_its_name_is_on_disk),
+	    cmocka_unit_test(a_maildir_has_no_message_that_could_vanish),
+	    cmocka_unit_test(a_mailbox_that_another_has_locked_waits),
+	    cmocka_unit_test(what_an_error_means_for_the_mail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

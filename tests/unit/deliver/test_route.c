@@ -19,26 +19,25 @@ static void next_hops_are_read_as_they_are_written(void **state)
 		int port;
 		bool literal;
 	} cases[] = {
-		{ "example.test", false, "example.test", 25, false },
-		{ "example.test:587", false, "example.test", 587, false },
-		{ "example.test:submission", false, "example.test", 587, false },
-		{ "[mx.example.test]", false, "mx.example.test", 25, true },
-		{ "[mx.example.test]:2525", false, "mx.example.test", 2525,
-		  true },
-		{ "[192.0.2.1]:26", false, "192.0.2.1", 26, true },
-		{ "[2001:db8::1]:26", false, "2001:db8::1", 26, true },
-		{ "[IPv6:2001:db8::1]", false, "2001:db8::1", 25, true },
-		{ "2001:db8::1", false, "2001:db8::1", 25, false },
-		{ "inet:[127.0.0.1]:24", true, "127.0.0.1", 24, true },
-		{ "unix:private/lmtp", true, "private/lmtp", 0, false },
-		{ "[x", false, NULL, 0, false },
-		{ "[]", false, NULL, 0, false },
-		{ "[x]y", false, NULL, 0, false },
-		{ "", false, NULL, 0, false },
-		{ ":25", false, NULL, 0, false },
-		{ "x:no-such-service", false, NULL, 0, false },
-		{ "x:0", false, NULL, 0, false },
-		{ "x:65536", false, NULL, 0, false },
+	    {"example.test", false, "example.test", 25, false},
+	    {"example.test:587", false, "example.test", 587, false},
+	    {"example.test:submission", false, "example.test", 587, false},
+	    {"[mx.example.test]", false, "mx.example.test", 25, true},
+	    {"[mx.example.test]:2525", false, "mx.example.test", 2525, true},
+	    {"[192.0.2.1]:26", false, "192.0.2.1", 26, true},
+	    {"[2001:db8::1]:26", false, "2001:db8::1", 26, true},
+	    {"[IPv6:2001:db8::1]", false, "2001:db8::1", 25, true},
+	    {"2001:db8::1", false, "2001:db8::1", 25, false},
+	    {"inet:[127.0.0.1]:24", true, "127.0.0.1", 24, true},
+	    {"unix:private/lmtp", true, "private/lmtp", 0, false},
+	    {"[x", false, NULL, 0, false},
+	    {"[]", false, NULL, 0, false},
+	    {"[x]y", false, NULL, 0, false},
+	    {"", false, NULL, 0, false},
+	    {":25", false, NULL, 0, false},
+	    {"x:no-such-service", false, NULL, 0, false},
+	    {"x:0", false, NULL, 0, false},
+	    {"x:65536", false, NULL, 0, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -62,19 +61,19 @@ static void next_hops_are_read_as_they_are_written(void **state)
 static struct smtp_route route_of(TALLOC_CTX *mem, const char *text)
 {
 	struct smtp_route route = {
-		.hosts = mem_array(mem, struct smtp_host, HOSTS),
+	    .hosts = mem_array(mem, struct smtp_host, HOSTS),
 	};
 	struct span rest = span_from(text), word;
 
 	while (span_token(&rest, " ", &word)) {
 		struct smtp_host *host = &route.hosts[route.count++];
 
-		host->preference = (uint16_t)((word.ptr[0] - '0') * 10 +
-					      word.ptr[1] - '0');
-		host->name = mem_span_dup(mem,
-					  span_take(span_skip(word, 2), 1));
+		host->preference =
+		    (uint16_t)((word.ptr[0] - '0') * 10 + word.ptr[1] - '0');
+		host->name =
+		    mem_span_dup(mem, span_take(span_skip(word, 2), 1));
 		host->address.sa.sa_family =
-			word.ptr[3] == '6' ? AF_INET6 : AF_INET;
+		    word.ptr[3] == '6' ? AF_INET6 : AF_INET;
 	}
 	return route;
 }
@@ -96,25 +95,25 @@ static void hosts_come_in_the_order_of_their_preference(void **state)
 		bool balance;
 		const char *want;
 	} cases[] = {
-		{ "by preference", "30a4 10b4 20c4", "any", 5, true, "bca" },
-		{ "at most so many", "10a4 20b4 30c4", "any", 2, true, "ab" },
-		{ "no limit", "10a4 20b4 30c4", "any", 0, true, "abc" },
-		{ "IPv6 first among equals", "10a4 10b6 20c4 20d6", "ipv6", 9,
-		  true, "badc" },
-		{ "IPv4 first among equals", "10a6 10b4 20c6", "ipv4", 9, true,
-		  "bac" },
-		{ "one of the other family stays", "10a6 10b6 10c6 20d4", "any",
-		  3, true, "abd" },
-		{ "unless told otherwise", "10a6 10b6 10c6 20d4", "any", 3,
-		  false, "abc" },
+	    {"by preference", "30a4 10b4 20c4", "any", 5, true, "bca"},
+	    {"at most so many", "10a4 20b4 30c4", "any", 2, true, "ab"},
+	    {"no limit", "10a4 20b4 30c4", "any", 0, true, "abc"},
+	    {"IPv6 first among equals", "10a4 10b6 20c4 20d6", "ipv6", 9, true,
+	     "badc"},
+	    {"IPv4 first among equals", "10a6 10b4 20c6", "ipv4", 9, true,
+	     "bac"},
+	    {"one of the other family stays", "10a6 10b6 10c6 20d4", "any", 3,
+	     true, "abd"},
+	    {"unless told otherwise", "10a6 10b6 10c6 20d4", "any", 3, false,
+	     "abc"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 		const struct smtp_settings settings = {
-			.address_preference = cases[i].prefer,
-			.mx_address_limit = cases[i].limit,
-			.balance_inet_protocols = cases[i].balance,
+		    .address_preference = cases[i].prefer,
+		    .mx_address_limit = cases[i].limit,
+		    .balance_inet_protocols = cases[i].balance,
 		};
 		struct smtp_route route = route_of(tmp, cases[i].hosts);
 		unsigned seed = 1;
@@ -127,15 +126,14 @@ static void hosts_come_in_the_order_of_their_preference(void **state)
 
 static void equal_hosts_take_turns(void **state)
 {
-	const struct smtp_settings settings = { .address_preference = "any",
-						.randomize_addresses = true };
-	int first[3] = { 0 };
+	const struct smtp_settings settings = {.address_preference = "any",
+					       .randomize_addresses = true};
+	int first[3] = {0};
 	unsigned seed = 7;
 
 	for (int i = 0; i < 300; i++) {
 		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-		struct smtp_route route =
-			route_of(tmp, "10a4 10b4 10c4 20d4");
+		struct smtp_route route = route_of(tmp, "10a4 10b4 10c4 20d4");
 
 		smtp_route_order(&settings, &route, &seed);
 		assert_int_equal(route.hosts[3].name[0], 'd');
@@ -148,9 +146,9 @@ static void equal_hosts_take_turns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(next_hops_are_read_as_they_are_written),
-		cmocka_unit_test(hosts_come_in_the_order_of_their_preference),
-		cmocka_unit_test(equal_hosts_take_turns),
+	    cmocka_unit_test(next_hops_are_read_as_they_are_written),
+	    cmocka_unit_test(hosts_come_in_the_order_of_their_preference),
+	    cmocka_unit_test(equal_hosts_take_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,14 +45,13 @@ struct world *world_new(void)
 
 void world_configure(struct world *w, const char *const *overrides)
 {
-	struct conf_source source = { .config_directory = w->directory,
-				      .overrides = overrides,
-				      .process_name = "smtp",
-				      .service_name = "smtp" };
+	struct conf_source source = {.config_directory = w->directory,
+				     .overrides = overrides,
+				     .process_name = "smtp",
+				     .service_name = "smtp"};
 	struct fault fault;
 
-	while (overrides != NULL &&
-	       overrides[source.override_count] != NULL)
+	while (overrides != NULL && overrides[source.override_count] != NULL)
 		source.override_count++;
 	conf_unref(w->conf);
 	if (conf_load(&source, &w->conf, &fault) != RC_OK)
@@ -123,11 +122,11 @@ static uint32_t longest_line(struct span text)
 static int image_make(struct envelope *env, const char *text)
 {
 	const char *end = strstr(text, "\r\n\r\n");
-	const size_t header_len = end == NULL ? strlen(text) :
-						(size_t)(end - text) + 2;
-	const struct span header = { text, header_len };
+	const size_t header_len =
+	    end == NULL ? strlen(text) : (size_t)(end - text) + 2;
+	const struct span header = {text, header_len};
 	const struct span body = span_from(text + header_len);
-	struct image_head head = { .generation = 1 };
+	struct image_head head = {.generation = 1};
 	int fd = memfd_create("image", MFD_CLOEXEC);
 	struct buf bytes;
 
@@ -156,8 +155,7 @@ static int request_close(struct delivery_request *request)
 	return 0;
 }
 
-struct delivery *world_delivery(struct world *w,
-				const struct world_message *m)
+struct delivery *world_delivery(struct world *w, const struct world_message *m)
 {
 	struct delivery_request *r = mem_new(NULL, struct delivery_request);
 	struct envelope *env = envelope_new(r);
@@ -177,8 +175,8 @@ struct delivery *world_delivery(struct world *w,
 	r->recipient_index = mem_array(r, uint32_t, count);
 	r->recipient_count = count;
 	for (size_t i = 0; i < count; i++) {
-		struct recipient *to = envelope_add_recipient(
-			env, span_from(m->recipients[i]));
+		struct recipient *to =
+		    envelope_add_recipient(env, span_from(m->recipients[i]));
 
 		to->original = to->address;
 		r->recipients[i] = *to;
