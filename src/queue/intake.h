@@ -44,7 +44,9 @@ MUST_CHECK enum rc intake_open(TALLOC_CTX *mem,
 			       struct intake **ret_intake,
 			       struct fault *fault);
 /* The socket to qmgr, for the poller of the owner; -1 when not connected. Call
- * intake_qmgr_check when it is readable or once a second. */
+ * intake_qmgr_check when it is readable, or now and then: it notices that qmgr
+ * went away before there is something to say. The intake reconnects by itself
+ * when it has something to say; then the descriptor changes. */
 int intake_qmgr_fd(const struct intake *intake);
 void intake_qmgr_check(struct intake *intake);
 

@@ -231,6 +231,8 @@ static void batch_flush(struct journal *journal, struct batch *batch)
 /* The flusher tells qmgr, after all others were woken. */
 static void batch_tell(struct journal *journal, struct batch *batch)
 {
+	bool behind;
+
 	if (batch->rc != RC_OK)
 		return;
 	pthread_mutex_unlock(&journal->lock);
@@ -238,7 +240,10 @@ static void batch_tell(struct journal *journal, struct batch *batch)
 		notify_miss(journal->notify);
 	else
 		notify_send(journal->notify, &batch->news);
+	behind = notify_is_behind(journal->notify);
 	pthread_mutex_lock(&journal->lock);
+	if (behind)
+		pthread_cond_signal(&journal->wanted);
 }
 
 static enum rc too_late(const struct journal *journal, struct fault *fault)
@@ -507,6 +512,22 @@ static void prepare_spare(struct journal *journal)
 	pthread_cond_broadcast(&journal->prepared);
 }
 
+static void preparer_wait(struct journal *journal, uint64_t wait_ms)
+{
+	struct timespec at = deadline_after(CLOCK_MONOTONIC, (int)wait_ms);
+
+	pthread_cond_timedwait(&journal->wanted, &journal->lock, &at);
+}
+
+/* Nobody may come by for a long time: what qmgr was not told must not wait for
+ * the next message. */
+static void notify_again(struct journal *journal)
+{
+	pthread_mutex_unlock(&journal->lock);
+	notify_check(journal->notify);
+	pthread_mutex_lock(&journal->lock);
+}
+
 static void *preparer_run(void *arg)
 {
 	struct journal *journal = arg;
@@ -514,21 +535,24 @@ static void *preparer_run(void *arg)
 	pthread_mutex_lock(&journal->lock);
 	while (!journal->stopping) {
 		bool wanted = journal->spare_wanted && journal->spare == NULL;
+		bool behind = notify_is_behind(journal->notify);
 		uint64_t now_ms = clock_mono_ms();
 
 		if (wanted && now_ms >= journal->retry_ms) {
 			prepare_spare(journal);
-		} else if (wanted) {
-			int wait_ms = (int)(journal->retry_ms - now_ms);
-			struct timespec at =
-				deadline_after(CLOCK_MONOTONIC, wait_ms);
-
-			pthread_cond_timedwait(&journal->wanted, &journal->lock,
-					       &at);
+			continue;
+		}
+		if (wanted) {
+			preparer_wait(journal, journal->retry_ms - now_ms);
+		} else if (behind) {
+			journal->spare_wanted = false;
+			preparer_wait(journal, NOTIFY_RETRY_MS);
 		} else {
 			journal->spare_wanted = false;
 			pthread_cond_wait(&journal->wanted, &journal->lock);
 		}
+		if (behind && !journal->stopping)
+			notify_again(journal);
 	}
 	pthread_mutex_unlock(&journal->lock);
 	return NULL;

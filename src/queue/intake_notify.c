@@ -86,8 +86,14 @@ static void connect_again(struct notify *notify)
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	notify->fd = fd;
-	notify->broken = false;
 	notify->missed = true; /* says HELLO */
+}
+
+static void line_drop(struct notify *notify)
+{
+	close(notify->fd);
+	notify->fd = -1;
+	notify->missed = true;
 }
 
 /* True: connected, and qmgr has been asked to look for what it missed. */
@@ -97,15 +103,14 @@ static bool line_is_up(struct notify *notify)
 
 	if (notify->fd < 0)
 		connect_again(notify);
-	if (notify->fd < 0 || notify->broken)
+	if (notify->fd < 0)
 		return false;
 	if (!notify->missed)
 		return true;
 	rc = hello_send(notify);
+	notify->missed = rc != RC_OK;
 	if (rc != RC_OK && rc != RC_NONE)
-		notify->broken = true;
-	if (rc == RC_OK)
-		notify->missed = false;
+		line_drop(notify);
 	return rc == RC_OK;
 }
 
@@ -120,10 +125,22 @@ void notify_send(struct notify *notify, struct packet_out *packet)
 		rc = packet_send(notify->fd, packet, NULL);
 		if (rc != RC_OK)
 			notify->missed = true;
-		if (rc != RC_OK && rc != RC_NONE)
-			notify->broken = true;
+		if (rc != RC_OK && rc != RC_NONE) {
+			line_drop(notify); /* qmgr began anew: say HELLO */
+			(void)line_is_up(notify);
+		}
 	}
 	pthread_mutex_unlock(&notify->lock);
+}
+
+bool notify_is_behind(struct notify *notify)
+{
+	bool behind;
+
+	pthread_mutex_lock(&notify->lock);
+	behind = notify->missed;
+	pthread_mutex_unlock(&notify->lock);
+	return behind;
 }
 
 void notify_miss(struct notify *notify)
@@ -144,11 +161,8 @@ static bool peer_is_gone(int fd)
 void notify_check(struct notify *notify)
 {
 	pthread_mutex_lock(&notify->lock);
-	if (notify->fd >= 0 && (notify->broken || peer_is_gone(notify->fd))) {
-		close(notify->fd);
-		notify->fd = -1;
-		notify->missed = true;
-	}
+	if (notify->fd >= 0 && peer_is_gone(notify->fd))
+		line_drop(notify);
 	(void)line_is_up(notify);
 	pthread_mutex_unlock(&notify->lock);
 }

@@ -24,6 +24,7 @@ enum {
 	FILE_BODY_OFFSET = 512,
 	SPACE_CHECK_MS = 1000,
 	PREPARE_RETRY_MS = 1000,
+	NOTIFY_RETRY_MS = 1000,
 	RECORD_PARTS_MAX = 5,
 };
 
@@ -32,7 +33,6 @@ struct notify {
 	const char *writer, *directory, *socket_path;
 	int root_dir;
 	_Atomic int fd; /* -1: not connected */
-	bool broken;	/* to be closed by the owner's check */
 	bool missed;	/* qmgr must look for itself */
 	uint64_t next_try_ms;
 };
@@ -43,6 +43,8 @@ void notify_done(struct notify *notify);
 void notify_send(struct notify *notify, struct packet_out *packet);
 /* Something was committed that the packet does not say. */
 void notify_miss(struct notify *notify);
+/* qmgr has not been asked yet to look for what it was not told. */
+bool notify_is_behind(struct notify *notify);
 void notify_check(struct notify *notify);
 
 /* A segment in use; freed when neither current nor in a batch. Behind
