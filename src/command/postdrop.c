@@ -371,11 +371,11 @@ static void drop_finish(struct drop *drop)
 {
 	struct fault fault;
 
-	if (drop->length == 0)
+	if (!drop->head_read || memcmp(drop->held, "PTML", 4) != 0)
 		drop_abandon(drop, EX_DATAERR, "%s", ""); /* caller gave up */
-	if (!drop->head_read || drop->held_len < MAILDROP_TAIL_BYTES ||
+	if (drop->held_len < MAILDROP_TAIL_BYTES ||
 	    !maildrop_tail_fits(drop->held, drop->crc, drop->length))
-		drop_abandon(drop, EX_DATAERR, "input ended early");
+		drop_abandon(drop, EX_DATAERR, "malformed input: checksum");
 	if (file_write(drop->fd,
 		       (struct span){ drop->held, MAILDROP_TAIL_BYTES },
 		       &fault) != RC_OK)

@@ -99,9 +99,8 @@ static int mode_run(TALLOC_CTX *mem, struct sendmail *s)
 	case SENDMAIL_SEND:
 		return sendmail_submit(mem, s);
 	case SENDMAIL_SMTP:
-		sendmail_die(EX_UNAVAILABLE,
-			     "-bs: SMTP on standard input is not available; "
-			     "connect to the SMTP server, or send with -t");
+		arguments_refuse(s, "stand-alone SMTP");
+		return sendmail_smtp(mem, s);
 	case SENDMAIL_VERIFY:
 		sendmail_die(EX_UNAVAILABLE,
 			     "-bv: address verification reports are not "

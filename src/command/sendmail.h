@@ -44,5 +44,9 @@ struct sendmail *sendmail_options(TALLOC_CTX *mem, int argc, char **argv);
  * exit status. */
 int sendmail_submit(TALLOC_CTX *mem, const struct sendmail *options);
 
+/* -bs: an SMTP dialogue on standard input and output, for programs that know no
+ * other way. Each message goes to postdrop. Returns the exit status. */
+int sendmail_smtp(TALLOC_CTX *mem, const struct sendmail *options);
+
 /* "sendmail: fatal: text", then exit(status). */
 NORETURN void sendmail_die(int status, const char *format, ...) PRINTF(2, 3);

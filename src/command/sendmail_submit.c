@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "command/sendmail.h"
+#include "command/sendmail_drop.h"
 #include "mail/address_list.h"
 #include "mail/header.h"
-#include "queue/crc32c.h"
 #include "queue/envelope.h"
-#include "sys/child.h"
-#include "sys/files.h"
-#include "sys/log.h"
 
 enum {
 	CHUNK_BYTES = 64 * 1024,
 	HEADER_MAX_BYTES = 8 * 1024 * 1024, /* with -t it is held in memory */
-	COMMAND_PATH_COUNT = 2,
 };
 
 enum line_ends { FIX_ALWAYS, FIX_STRICT, FIX_NEVER };
@@ -27,17 +22,13 @@ struct submit {
 	TALLOC_CTX *mem;
 	const struct sendmail *options;
 	struct maildrop_head head;
-	struct buf out;	   /* on its way to postdrop */
+	struct drop_pipe *pipe;
 	struct buf header; /* -t: held until the recipients are known */
-	bool head_sent, header_done, stopped;
+	bool header_done, stopped;
 	bool any_line, in_line; /* in_line: the last line goes on */
 	bool strip_cr;
 	enum line_ends line_ends;
 	uint64_t content;
-	int pipe;
-	pid_t child;
-	uint32_t crc;
-	uint64_t length;
 };
 
 static NORETURN void submit_die(const struct submit *s, int status,
@@ -157,97 +148,17 @@ static void head_fill(struct submit *s)
 			   "command line or via the -t option");
 }
 
-/* postdrop, reading from the pipe. */
-static void postdrop_start(struct submit *s)
-{
-	const struct conf *conf = s->options->conf;
-	const char *const argv[] = { "postdrop", "-r", NULL };
-	struct child_spec spec = { .argv = argv, .directory = "/" };
-	int ends[2];
-	struct child_file files[] = { { 0, STDIN_FILENO },
-				      { STDOUT_FILENO, STDOUT_FILENO },
-				      { STDERR_FILENO, STDERR_FILENO } };
-	struct fault fault;
-
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		sendmail_die(EX_OSERR, "pipe: %m");
-	files[0].from = ends[0];
-	spec.files = files;
-	spec.file_count = ARRAY_LEN(files);
-	spec.path = mem_printf(s->mem, "%s/postdrop",
-			       conf->v.command_directory);
-	setenv("MAIL_CONFIG", conf->config_directory, 1);
-	if (child_start(&spec, &s->child, &fault) != RC_OK)
-		sendmail_die(EX_OSERR, "%s", fault.text);
-	close(ends[0]);
-	s->pipe = ends[1];
-}
-
-static int postdrop_wait(struct submit *s)
-{
-	char text[CHILD_STATUS_MAX_BYTES];
-	struct fault fault;
-	int status;
-
-	close(s->pipe);
-	if (child_wait(s->child, -1, &status, &fault) != RC_OK)
-		sendmail_die(EX_OSERR, "%s", fault.text);
-	if (WIFEXITED(status))
-		return WEXITSTATUS(status);
-	sendmail_die(EX_TEMPFAIL, "postdrop: %s",
-		     child_status_text(status, text));
-}
-
-/* It has said why, on our standard error. */
-static NORETURN void postdrop_refused(struct submit *s)
-{
-	int status = postdrop_wait(s);
-
-	exit(status == EX_OK ? EX_TEMPFAIL : status);
-}
-
-static void out_flush(struct submit *s)
-{
-	struct span bytes = buf_span(&s->out);
-	struct fault fault;
-
-	if (bytes.len == 0)
-		return;
-	s->crc = crc32c(s->crc, bytes);
-	s->length += bytes.len;
-	if (file_write(s->pipe, bytes, &fault) != RC_OK)
-		postdrop_refused(s);
-	buf_clear(&s->out);
-}
-
-static void out_add(struct submit *s, struct span text)
-{
-	while (text.len > 0) {
-		size_t room = CHUNK_BYTES - s->out.len;
-		struct span part = span_take(text, room);
-
-		buf_add(&s->out, part);
-		text = span_skip(text, part.len);
-		if (s->out.len == CHUNK_BYTES)
-			out_flush(s);
-	}
-}
-
 static void head_send(struct submit *s)
 {
-	struct buf head;
 	struct fault fault;
 
 	if (s->head.recipient_count == 0)
 		submit_die(s, EX_DATAERR,
 			   "No recipient addresses found in message header");
-	buf_init(&head, s->mem, MAILDROP_HEAD_MAX_BYTES);
-	if (maildrop_head_format(&s->head, &head, &fault) != RC_OK)
-		submit_die(s, EX_DATAERR, fault.text);
-	postdrop_start(s);
-	out_add(s, buf_span(&head));
-	buf_done(&head);
-	s->head_sent = true;
+	if (drop_pipe_open(s->mem, s->options->conf, &s->head, &s->pipe,
+			   &fault) != RC_OK)
+		submit_die(s, fault.rc == RC_PERM ? EX_DATAERR : EX_OSERR,
+			   fault.text);
 }
 
 /* -t: To, Cc, Bcc; or of Resent-To, Resent-Cc, Resent-Bcc if there are any. */
@@ -277,7 +188,7 @@ static void header_finish(struct submit *s)
 	if (s->options->extract)
 		recipients_extract(s);
 	head_send(s);
-	out_add(s, buf_span(&s->header));
+	drop_pipe_add(s->pipe, buf_span(&s->header));
 	buf_done(&s->header);
 }
 
@@ -312,8 +223,8 @@ static void line_begin(struct submit *s, struct span line)
 		return;
 	}
 	header_finish(s);
-	out_add(s, line);
-	out_add(s, SPAN_OF("\n"));
+	drop_pipe_add(s->pipe, line);
+	drop_pipe_add(s->pipe, SPAN_OF("\n"));
 }
 
 static void line_take(struct submit *s, struct span line, bool whole)
@@ -340,9 +251,9 @@ static void line_take(struct submit *s, struct span line, bool whole)
 		return;
 	}
 	header_finish(s); /* no header line is that long */
-	out_add(s, line);
+	drop_pipe_add(s->pipe, line);
 	if (whole)
-		out_add(s, SPAN_OF("\n"));
+		drop_pipe_add(s->pipe, SPAN_OF("\n"));
 }
 
 /* Returns how much of the bytes was used up. */
@@ -409,22 +320,14 @@ static enum line_ends line_ends_setting(const struct conf *conf)
 int sendmail_submit(TALLOC_CTX *mem, const struct sendmail *options)
 {
 	struct submit *s = mem_new(mem, struct submit);
-	char tail[MAILDROP_TAIL_BYTES];
-	struct fault fault;
 
 	signal(SIGPIPE, SIG_IGN);
 	s->mem = s;
 	s->options = options;
 	s->line_ends = line_ends_setting(options->conf);
-	buf_init(&s->out, s, CHUNK_BYTES);
 	buf_init(&s->header, s, HEADER_MAX_BYTES);
 	head_fill(s);
 	input_read(s);
 	header_finish(s);
-	out_flush(s);
-	maildrop_tail_format(s->crc, s->length, tail);
-	if (file_write(s->pipe, (struct span){ tail, sizeof(tail) }, &fault) !=
-	    RC_OK)
-		postdrop_refused(s);
-	return postdrop_wait(s);
+	return drop_pipe_close(s->pipe);
 }
