@@ -127,6 +127,9 @@ class _Conversation:
         self.send("250 2.1.0 ok")
 
     def do_rcpt(self, line):
+        if self.sender is None:
+            self.send("503 5.5.1 need MAIL")
+            return
         self.recipients.append(line[len("RCPT TO:"):])
         self.send("250 2.1.5 ok")
 
