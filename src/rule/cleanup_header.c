@@ -8,7 +8,7 @@
 #include "rule/cleanup_priv.h"
 #include "sys/log.h"
 
-enum { OUT_FLUSH_BYTES = 32 * 1024 };
+enum { OUT_FLUSH_BYTES = 32 * 1024, QUOTE = 0x22 };
 
 enum rc cleanup_header_flush(struct cleanup *c)
 {
@@ -300,13 +300,13 @@ static void phrase_add(struct buf *out, const char *name)
 		buf_add_text(out, name);
 		return;
 	}
-	buf_add_char(out, '"');
+	buf_add_char(out, QUOTE);
 	for (const char *p = name; *p != '\0'; p++) {
-		if (*p == '"' || *p == '\\')
+		if (*p == QUOTE || *p == '\\')
 			buf_add_char(out, '\\');
 		buf_add_char(out, (unsigned char)*p < ' ' ? ' ' : *p);
 	}
-	buf_add_char(out, '"');
+	buf_add_char(out, QUOTE);
 }
 
 static void comment_add(struct buf *out, const char *name)
