@@ -33,7 +33,7 @@ struct tls *tls_new(TALLOC_CTX *mem, const struct tls_context *context, int fd)
 enum tls_io tls_io_of(struct tls *tls, int result, struct fault *fault)
 {
 	int saved_errno = errno;
-	char text[256];
+	char text[400];
 
 	switch (SSL_get_error(tls->ssl, result)) {
 	case SSL_ERROR_NONE:
@@ -52,7 +52,7 @@ enum tls_io tls_io_of(struct tls *tls, int result, struct fault *fault)
 		fault_set(fault, RC_TEMP, "4.7.0", "%m");
 		return TLS_FAILED;
 	default:
-		tls_error_text(text, sizeof(text));
+		tls_error_trace(text, sizeof(text));
 		fault_set(fault, RC_TEMP, "4.7.0", "%s", text);
 		return TLS_FAILED;
 	}

@@ -144,7 +144,7 @@ struct tls_facts {
 	const char *protocol; /* "TLSv1.3" */
 	const char *cipher;   /* "TLS_AES_256_GCM_SHA384" */
 	int cipher_bits, cipher_all_bits;
-	const char *key_exchange; /* "X25519", "ECDHE (P-256)"; NULL: not known */
+	const char *key_exchange; /* "X25519", "ECDHE (prime256v1)"; NULL: not known */
 	const char *server_signature; /* "RSA-PSS (2048 bits)"; NULL */
 	const char *server_digest;    /* "SHA256"; NULL */
 	const char *client_signature, *client_digest;

@@ -19,6 +19,25 @@ void tls_error_text(char *text, size_t size)
 	ERR_clear_error();
 }
 
+void tls_error_trace(char *text, size_t size)
+{
+	const char *file, *data;
+	int line, flags;
+	unsigned long code =
+		ERR_get_error_all(&file, &line, NULL, &data, &flags);
+	size_t used;
+
+	if (code == 0) {
+		snprintf(text, size, "no details");
+		return;
+	}
+	ERR_error_string_n(code, text, size);
+	used = strlen(text);
+	snprintf(text + used, size - used, ":%s:%d:%s", file, line,
+		 flags & ERR_TXT_STRING ? data : "");
+	ERR_clear_error();
+}
+
 static bool is_set(const char *text)
 {
 	return text != NULL && text[0] != '\0';
@@ -244,7 +263,9 @@ static enum rc strength_apply(struct tls_context *context, struct fault *fault)
 	SSL_CTX_set_options(context->ctx, versions.options);
 	SSL_CTX_set_min_proto_version(context->ctx, versions.min);
 	SSL_CTX_set_max_proto_version(context->ctx, versions.max);
-	rc = tls_ciphers_make(tmp, c, &c->strength, false, &ciphers, fault);
+	/* Who wants to see certificates shows one. */
+	rc = tls_ciphers_make(tmp, c, &c->strength, c->ask_client_cert,
+			      &ciphers, fault);
 	if (rc != RC_OK)
 		return fault_add(fault, "%s", c->prefix);
 	if (SSL_CTX_set_cipher_list(context->ctx, ciphers) != 1)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
 #include <openssl/x509.h>
@@ -8,17 +7,10 @@
 
 enum { GROUP_MAX_BYTES = 64 };
 
-/* "P-256", or the name OpenSSL has for a curve without a NIST name. */
 static const char *curve_name(const EVP_PKEY *key, char text[GROUP_MAX_BYTES])
 {
-	const char *nist;
-
 	text[0] = '\0';
-	if (EVP_PKEY_get_group_name(key, text, GROUP_MAX_BYTES, NULL) != 1)
-		return text;
-	nist = EC_curve_nid2nist(OBJ_txt2nid(text));
-	if (nist != NULL)
-		snprintf(text, GROUP_MAX_BYTES, "%s", nist);
+	EVP_PKEY_get_group_name(key, text, GROUP_MAX_BYTES, NULL);
 	return text;
 }
 

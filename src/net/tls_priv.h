@@ -61,6 +61,8 @@ MUST_CHECK enum rc tls_context_setup(TALLOC_CTX *mem,
 				     struct fault *fault);
 /* The oldest error of this thread's queue, which is emptied. */
 void tls_error_text(char *text, size_t size);
+/* The same with the place in the library, as "TLS library problem" has it. */
+void tls_error_trace(char *text, size_t size);
 
 /* tls.c */
 struct tls *tls_new(TALLOC_CTX *mem, const struct tls_context *context, int fd);
