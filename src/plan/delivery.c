@@ -218,7 +218,8 @@ static void transport_lost(struct agent *agent)
 
 	transport->capacity = 0;
 	transport->is_blocked = false;
-	if (!qmgr->is_draining)
+	/* An agent that was told to end finishes its work first. */
+	if (!qmgr->is_draining && transport->busy > 0)
 		log_warning("transport %s failure -- see a previous "
 			    "warning/fatal/panic logfile record for the "
 			    "problem description",

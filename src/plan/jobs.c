@@ -81,7 +81,6 @@ static void requeue_done(struct qmgr *qmgr, struct plan_job *job)
 				  qmgr->now_us);
 		return;
 	}
-	log_info("%s: requeued", message->id);
 	if (store_finish(qmgr->store, message_place(message, &file),
 			 message->id, &fault) == RC_OK) {
 		message_free(qmgr->index, message);

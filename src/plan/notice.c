@@ -294,7 +294,8 @@ static void bounce_lost(struct agent *agent)
 	struct qmgr *qmgr = agent->setup.owner;
 	struct notice *notice, *after;
 
-	log_warning("%s: connection lost", agent->path);
+	if (qmgr->notices_busy > 0)
+		log_warning("%s: connection lost", agent->path);
 	qmgr->notices_busy = 0;
 	HASH_ITER (hh, qmgr->notices_sent, notice, after) {
 		HASH_DEL(qmgr->notices_sent, notice);

@@ -6,7 +6,12 @@
 #include "plan/qmgr_priv.h"
 #include "sys/log.h"
 
-enum { DRAIN_POLL_MS = 200 };
+enum {
+	DRAIN_POLL_MS = 200,
+	/* For results of what is under way, when nobody waits for us; what has
+	 * no result by then is delivered again. */
+	STOP_WAIT_MS = 3000,
+};
 
 struct program {
 	struct service *service;
@@ -14,12 +19,23 @@ struct program {
 	struct poller_watch *control;
 	struct qmgr *qmgr;
 	bool is_stopping;
+	uint64_t stop_at_ms;
 };
 
-static void program_stop(struct program *program)
+static void program_stop(struct program *program, bool at_once)
 {
+	if (at_once || !program->is_stopping)
+		program->stop_at_ms =
+			at_once ? clock_mono_ms() + STOP_WAIT_MS : UINT64_MAX;
 	program->is_stopping = true;
 	qmgr_drain(program->qmgr);
+}
+
+static bool program_is_over(const struct program *program)
+{
+	return program->is_stopping &&
+	       (qmgr_is_idle(program->qmgr) ||
+		clock_mono_ms() >= program->stop_at_ms);
 }
 
 static void program_reload(struct program *program)
@@ -38,7 +54,7 @@ static void control_packet(struct program *program, struct packet_in *in)
 	int fd = packet_take_fd(in);
 
 	if (in->type == CONTROL_DRAIN)
-		program_stop(program);
+		program_stop(program, false);
 	else if (in->type == CONTROL_RELOAD)
 		program_reload(program);
 	else if (in->type == CONTROL_LOG && fd >= 0 &&
@@ -60,13 +76,13 @@ static void control_ready(void *arg, int fd, uint32_t events)
 		control_packet(program, &in);
 	} else if (rc == RC_PERM) { /* the master is gone */
 		TALLOC_FREE(program->control);
-		program_stop(program);
+		program_stop(program, true);
 	}
 }
 
 static void terminated(void *arg, int signal)
 {
-	program_stop(arg);
+	program_stop(arg, true);
 }
 
 static void program_open(struct program *program, TALLOC_CTX *mem)
@@ -111,7 +127,7 @@ int main(int argc, char **argv)
 	program.service = service_start(mem, argc, argv);
 	program_open(&program, mem);
 	say_ready(&program);
-	while (!program.is_stopping || !qmgr_is_idle(program.qmgr))
+	while (!program_is_over(&program))
 		if (poller_run_once(program.poller,
 				    program.is_stopping ? DRAIN_POLL_MS : -1,
 				    &fault) != RC_OK)
