@@ -354,13 +354,30 @@ static void agent_drain(struct agent *agent)
 		agent->work.tick(agent->work.arg);
 }
 
+/* The parameter of this program, if it has one. */
+static const char *filter_name(const char *program)
+{
+	static const char *const names[] = {
+	    "smtp_delivery_status_filter",  "lmtp_delivery_status_filter",
+	    "local_delivery_status_filter", "virtual_delivery_status_filter",
+	    "pipe_delivery_status_filter",
+	};
+	const size_t len = strlen(program);
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strncmp(names[i], program, len) == 0 &&
+		    names[i][len] == '_')
+			return names[i];
+	return NULL;
+}
+
 enum rc agent_open(struct service *service, const struct agent_work *work,
 		   struct agent **ret_agent, struct fault *fault)
 {
 	struct agent *agent = mem_new(NULL, struct agent);
-	const char *name =
-	    mem_printf(agent, "%s_delivery_status_filter", service->program);
-	const char *tables = conf_text(service->conf, name);
+	const char *name = filter_name(service->program);
+	const char *tables =
+	    name == NULL ? NULL : conf_text(service->conf, name);
 
 	agent->service = service;
 	agent->conf = service->conf;

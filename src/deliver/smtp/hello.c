@@ -151,47 +151,31 @@ static bool ehlo(struct smtp_session *s, TALLOC_CTX *mem,
 	return true;
 }
 
-static struct tls_policy connect_policy(TALLOC_CTX *mem,
-					const struct smtp_session *s,
+static struct tls_policy connect_policy(const struct smtp_session *s,
 					const struct smtp_hello *hello)
 {
 	const struct smtp_tls_policy *p = hello->policy;
-	const struct conf *conf = s->settings->conf;
-	const bool must = p->level > TLS_MAY;
-	const char *prefix = s->settings->lmtp ? "lmtp" : "smtp";
-	struct tls_policy policy = {
+
+	return (struct tls_policy){
 	    .level = p->level,
+	    .strength = {.protocols = p->protocols,
+			 .grade = p->ciphers,
+			 .exclude = p->exclude},
 	    .servername = p->servername,
 	    .nexthop_domain = hello->domain,
 	    .hostname = s->name,
 	    .match = p->match,
 	    .match_count = p->match_count,
 	    .wildcard_multi_label =
-		conf->v.tls_wildcard_matches_multiple_labels,
+		s->settings->conf->v.tls_wildcard_matches_multiple_labels,
 	    .session_key = s->key,
 	};
-	const struct {
-		const char **into, *own, *name;
-	} fields[] = {
-	    {&policy.strength.protocols, p->protocols, "protocols"},
-	    {&policy.strength.grade, p->ciphers, "ciphers"},
-	    {&policy.strength.exclude, p->exclude, "exclude_ciphers"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-		*fields[i].into =
-		    fields[i].own != NULL
-			? fields[i].own
-			: conf_text(conf, mem_printf(mem, "%s_tls_%s%s", prefix,
-						     must ? "mandatory_" : "",
-						     fields[i].name));
-	return policy;
 }
 
 static bool handshake(struct smtp_session *s, TALLOC_CTX *mem,
 		      struct smtp_hello *hello, struct outcome *why)
 {
-	struct tls_policy policy = connect_policy(mem, s, hello);
+	struct tls_policy policy = connect_policy(s, hello);
 	struct fault fault;
 
 	net_stream_set_timeout(s->stream, s->settings->starttls_timeout * 1000);

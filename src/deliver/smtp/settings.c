@@ -19,7 +19,11 @@
 	X(tls_wrappermode) X(use_tls) X(enforce_tls) \
 	X(tls_enforce_peername) X(log_tls_feature_status) \
 	X(defer_if_no_mx_address_found) X(sasl_auth_enable) \
-	X(tls_note_starttls_offer) X(tls_loglevel)
+	X(tls_note_starttls_offer) X(tls_loglevel) X(tls_protocols) \
+	X(tls_mandatory_protocols) X(tls_ciphers) X(tls_mandatory_ciphers) \
+	X(tls_exclude_ciphers) X(tls_mandatory_exclude_ciphers) \
+	X(tls_verify_cert_match) X(tls_secure_cert_match) \
+	X(tls_fingerprint_cert_match) X(tls_servername)
 /* clang-format on */
 
 void smtp_settings_init(struct smtp_settings *s, const struct conf *conf,

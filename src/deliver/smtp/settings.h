@@ -18,6 +18,11 @@ struct smtp_settings {
 	const char *address_preference, *host_lookup, *fallback_relay;
 	const char *discard_ehlo_keywords, *generic_maps;
 	const char *tls_security_level, *tls_policy_maps, *tls_loglevel;
+	const char *tls_protocols, *tls_mandatory_protocols, *tls_ciphers,
+	    *tls_mandatory_ciphers, *tls_exclude_ciphers,
+	    *tls_mandatory_exclude_ciphers, *tls_verify_cert_match,
+	    *tls_secure_cert_match, *tls_fingerprint_cert_match,
+	    *tls_servername;
 	const char *connection_cache_destinations;
 	int connect_timeout, helo_timeout, starttls_timeout, mail_timeout,
 	    rcpt_timeout, data_init_timeout, data_xfer_timeout,

@@ -87,6 +87,46 @@ static enum rc policy_lookup(TALLOC_CTX *mem, struct maps *maps,
 	return rc;
 }
 
+/* What the policy leaves open, main.cf decides. */
+static void policy_complete(const struct smtp_settings *s,
+			    struct smtp_tls_policy *policy)
+{
+	const bool must = policy->level > TLS_MAY;
+	const char *match =
+	    policy->level == TLS_VERIFY	       ? s->tls_verify_cert_match
+	    : policy->level == TLS_SECURE      ? s->tls_secure_cert_match
+	    : policy->level == TLS_FINGERPRINT ? s->tls_fingerprint_cert_match
+					       : "";
+	struct span rest = span_from(match), word;
+
+	if (policy->match_count == 0)
+		while (policy->match_count < TLS_MATCH_MAX &&
+		       span_token(&rest, ", \t\r\n|", &word))
+			policy->match[policy->match_count++] =
+			    mem_span_dup(policy, word);
+	if (policy->protocols == NULL)
+		policy->protocols =
+		    must ? s->tls_mandatory_protocols : s->tls_protocols;
+	if (policy->ciphers == NULL)
+		policy->ciphers =
+		    must ? s->tls_mandatory_ciphers : s->tls_ciphers;
+	if (policy->exclude == NULL)
+		policy->exclude =
+		    !must ? s->tls_exclude_ciphers
+			  : mem_printf(policy, "%s %s", s->tls_exclude_ciphers,
+				       s->tls_mandatory_exclude_ciphers);
+	if (policy->servername == NULL && *s->tls_servername != '\0')
+		policy->servername = s->tls_servername;
+}
+
+/* These levels are nothing without something to compare with. */
+static bool lacks_match(const struct smtp_tls_policy *policy)
+{
+	return (policy->level == TLS_VERIFY || policy->level == TLS_SECURE ||
+		policy->level == TLS_FINGERPRINT) &&
+	       policy->match_count == 0;
+}
+
 enum rc smtp_tls_policy_find(TALLOC_CTX *mem,
 			     const struct smtp_settings *settings,
 			     struct maps *maps, const struct nexthop *hop,
@@ -116,6 +156,12 @@ enum rc smtp_tls_policy_find(TALLOC_CTX *mem,
 		    "TLS security level %s for %s is not supported "
 		    "yet",
 		    tls_level_name(policy->level), hop->text);
+	policy_complete(settings, policy);
+	if (lacks_match(policy))
+		return fault_set(fault, RC_CONF, "4.7.5",
+				 "TLS security level %s for %s: nothing to "
+				 "match the certificate with",
+				 tls_level_name(policy->level), hop->text);
 	*ret_policy = policy;
 	return RC_OK;
 }
