@@ -66,8 +66,8 @@ static void zones_unblock(struct ub_ctx *context)
 		"test.",	    "invalid.",
 		"onion.",	    "localhost.",
 		"127.in-addr.arpa.", "home.arpa.",
-		"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
-		"0.0.ip6.arpa.",
+		("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
+		 "0.0.ip6.arpa."),
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(zones); i++)
