@@ -142,6 +142,12 @@ static void writer_new(struct peer *peer, struct packet_in *in)
 	}
 }
 
+static void peer_set_text(struct peer *peer, struct span text)
+{
+	talloc_free(peer->text);
+	peer->text = mem_span_dup(peer, text);
+}
+
 static bool site_is_valid(struct span site)
 {
 	return site.len > 0 && site.len <= SITE_MAX_BYTES;
@@ -162,11 +168,10 @@ static void tool_flush(struct peer *peer, struct packet_in *in)
 			   "");
 		return;
 	}
-	talloc_free(peer->text);
 	if (span_starts(what, "id:")) {
 		struct message *message;
 
-		peer->text = mem_span_dup(peer, span_skip(what, 3));
+		peer_set_text(peer, span_skip(what, 3));
 		message = message_find(qmgr->index, peer->text);
 		if (message != NULL)
 			qmgr_flush_message(qmgr, message);
@@ -175,7 +180,7 @@ static void tool_flush(struct peer *peer, struct packet_in *in)
 		return;
 	}
 	if (span_starts(what, "site:") && site_is_valid(span_skip(what, 5))) {
-		peer->text = mem_span_dup(peer, span_skip(what, 5));
+		peer_set_text(peer, span_skip(what, 5));
 		schedule_forgive(qmgr->schedule);
 		sweep_begin(peer, SWEEP_SITE);
 		return;
@@ -187,14 +192,12 @@ static void tool_admin(struct peer *peer, struct packet_in *in)
 {
 	struct qmgr *qmgr = peer->set->qmgr;
 	uint32_t action = packet_take_u32(in);
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *id = packet_take_text(in, tmp);
 	struct message *message;
-	char *id;
 
-	talloc_free(peer->text);
-	id = packet_take_text(in, peer);
-	peer->text = packet_take_text(in, peer);
+	peer_set_text(peer, packet_take_span(in));
 	if (in->bad || !peer->is_trusted || action > ADMIN_EXPIRE) {
-		talloc_free(id);
 		peer_reply(peer, RC_PERM, 0,
 			   peer->is_trusted ? "malformed request" :
 					      "not authorized");
@@ -202,12 +205,10 @@ static void tool_admin(struct peer *peer, struct packet_in *in)
 	}
 	peer->action = (enum admin_action)action;
 	if (strcmp(id, "ALL") == 0) {
-		talloc_free(id);
 		sweep_begin(peer, SWEEP_ADMIN);
 		return;
 	}
 	message = message_find(qmgr->index, id);
-	talloc_free(id);
 	if (message == NULL || (peer->text[0] != '\0' &&
 				strcmp(peer->text,
 				       message_queue_name(message)) != 0)) {
@@ -223,8 +224,7 @@ static void tool_list(struct peer *peer, struct packet_in *in)
 		peer_reply(peer, RC_PERM, 0, "not authorized");
 		return;
 	}
-	talloc_free(peer->text);
-	peer->text = packet_take_text(in, peer);
+	peer_set_text(peer, packet_take_span(in));
 	if (in->bad)
 		peer_reply(peer, RC_PERM, 0, "malformed request");
 	else

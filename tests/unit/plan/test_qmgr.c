@@ -1035,6 +1035,23 @@ static void other_users_do_not_administer(void **state)
 	world_free(world);
 }
 
+static void a_malformed_request_leaves_the_connection_usable(void **state)
+{
+	struct world *world = world_new("");
+
+	announce(world, "AAA111", "a@a.test", "1@smtp.test");
+	tool_open(world, 12345);
+	tool_say(world, WIRE_FLUSH, -1, "nonsense", NULL);
+	assert_int_equal(tool_hears(world, NULL, NULL), RC_PERM);
+	tool_say(world, WIRE_ADMIN, ADMIN_DELETE, NULL, NULL);
+	assert_int_equal(tool_hears(world, NULL, NULL), RC_PERM);
+	tool_say(world, WIRE_FLUSH, -1, "id:AAA111", NULL);
+	assert_int_equal(tool_hears(world, NULL, NULL), RC_OK);
+	tool_say(world, WIRE_LIST, -1, "", NULL);
+	assert_int_equal(tool_hears(world, NULL, NULL), RC_OK);
+	world_free(world);
+}
+
 static void a_site_is_flushed_by_itself(void **state)
 {
 	struct world *world = world_new("");
@@ -1195,6 +1212,8 @@ int main(void)
 		cmocka_unit_test(verp_gives_each_recipient_a_sender),
 		cmocka_unit_test(tools_list_flush_and_administer),
 		cmocka_unit_test(other_users_do_not_administer),
+		cmocka_unit_test(
+			a_malformed_request_leaves_the_connection_usable),
 		cmocka_unit_test(a_site_is_flushed_by_itself),
 		cmocka_unit_test(a_writer_is_believed_and_its_journal_read),
 		cmocka_unit_test(reload_changes_what_comes_next),
