@@ -3,8 +3,9 @@
  * service - what a service program is told when the master starts it, and how
  * it gives up its privileges.
  *
- * The master starts   PROGRAM [args and -o of the master.cf line]
- *                     -n SERVICE -t TYPE -s COUNT [-u] [-c] [-l MAXPROC]
+ * The master starts   PROGRAM [-o of the master.cf line]
+ *                     -n SERVICE -t TYPE -s COUNT -l MAXPROC [-u] [-c]
+ *                     [arguments of the line]
  * with MAIL_CONFIG set to the configuration directory and these files open:
  *   3       control: SOCK_SEQPACKET to the master (see queue/wire.h, CONTROL_*)
  *   4       the log file of maillog_file, or /dev/null

@@ -13,7 +13,8 @@ enum { ENVIRONMENT_MAX = 100 };
 
 static const char default_path[] = "/usr/bin:/usr/sbin:/bin:/sbin";
 
-/* The arguments of the line as they are, then what every service is told. */
+/* What every service is told, then the arguments of the line as they are: what
+ * follows argv= of pipe(8) is another program's. */
 static char **spawn_arguments(TALLOC_CTX *mem, const struct slot *slot,
 			      const char *path)
 {
@@ -23,8 +24,6 @@ static char **spawn_arguments(TALLOC_CTX *mem, const struct slot *slot,
 	size_t n = 0;
 
 	argv[n++] = mem_strdup(argv, path);
-	for (size_t i = 0; i < entry->argc; i++)
-		argv[n++] = mem_strdup(argv, entry->argv[i]);
 	for (size_t i = 0; i < entry->override_count; i++) {
 		argv[n++] = mem_strdup(argv, "-o");
 		argv[n++] = mem_strdup(argv, entry->overrides[i]);
@@ -41,6 +40,8 @@ static char **spawn_arguments(TALLOC_CTX *mem, const struct slot *slot,
 		argv[n++] = mem_strdup(argv, "-u");
 	if (entry->chroot)
 		argv[n++] = mem_strdup(argv, "-c");
+	for (size_t i = 0; i < entry->argc; i++)
+		argv[n++] = mem_strdup(argv, entry->argv[i]);
 	return argv;
 }
 
