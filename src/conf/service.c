@@ -97,22 +97,6 @@ static bool args_take_flag(struct service *service, struct service_args *args,
 	}
 }
 
-/* A command for pipe ("argv=...") has options of its own: it goes on up to what
- * the master put behind the line, "-o x=y ... -n NAME -t TYPE -s COUNT". */
-static int command_end(int argc, char **argv, int from)
-{
-	int end = argc;
-
-	for (int i = from; i + 4 < argc; i++)
-		if (strcmp(argv[i], "-n") == 0 &&
-		    strcmp(argv[i + 2], "-t") == 0 &&
-		    strcmp(argv[i + 4], "-s") == 0)
-			end = i;
-	while (end - 2 > from && strcmp(argv[end - 2], "-o") == 0)
-		end -= 2;
-	return end;
-}
-
 /* Options cluster as getopt's do ("-vo name=value"); what is not an option of
  * every service ("flags=DRhu") is the program's own. */
 static void args_parse(struct service *service, struct service_args *args,
@@ -121,13 +105,11 @@ static void args_parse(struct service *service, struct service_args *args,
 	for (int i = 1; i < argc; i++) {
 		const char *arg = argv[i];
 
-		if (strncmp(arg, "argv=", 5) == 0) {
-			const int end = command_end(argc, argv, i + 1);
-
-			while (i < end)
+		if (span_starts(span_from(arg), "argv=")) {
+			/* A command for pipe, with options of its own. */
+			while (i < argc)
 				args->rest[args->rest_count++] = argv[i++];
-			i--;
-			continue;
+			break;
 		}
 		if (arg[0] != '-' || arg[1] == '\0') {
 			args->rest[args->rest_count++] = arg;

@@ -155,3 +155,23 @@ def test_transport_table_and_error_transport_of_the_seed(postern, dns, remote):
         s.send("RCPT TO:<x@other.test>").read_reply()
         assert "Transport not found" in s.reply
     wait.until(lambda: far.messages, "the message by the table")
+
+
+def test_a_pipe_line_hands_its_own_options_to_the_command(postern, dns):
+    mx = postern("", start=False)
+    script = mx.dir / "keep.sh"
+    out = mx.mail / "kept"
+    script.write_text(f'#!/bin/sh\n{{ printf '%s\\n' "$*"; cat; }} > {out}\n')
+    script.chmod(0o755)
+    with open(mx.config / "master.cf", "a") as master_cf:
+        master_cf.write("filter unix - n n - - pipe\n  -o syslog_name=postfix/filter\n"
+                        f"  flags=R user=nobody argv={script} -n ${{sender}} -t ${{recipient}} -s 1\n")
+    mx.write_main("mydestination = mx.test\nlocal_recipient_maps =\ntransport_maps = inline:{far.test=filter:x}\n")
+    mx.start()
+    with mx.session() as s:
+        queue_id = s.ehlo().mail("ann@client.test", "bob@far.test")
+    mx.log.wait(f"postfix/filter/pipe*{queue_id}: to=<bob@far.test>, relay=filter, *status=sent (delivered via "
+                "filter service)")
+    kept = out.read_text()
+    assert kept.startswith("-n ann@client.test -t bob@far.test -s 1\n")
+    assert "Return-Path: <ann@client.test>" in kept and "hello" in kept
