@@ -161,7 +161,7 @@ def test_a_pipe_line_hands_its_own_options_to_the_command(postern, dns):
     mx = postern("", start=False)
     script = mx.dir / "keep.sh"
     out = mx.mail / "kept"
-    script.write_text(f'#!/bin/sh\n{{ printf '%s\\n' "$*"; cat; }} > {out}\n')
+    script.write_text(f'#!/bin/sh\n{{ echo "args: $*"; cat; }} > {out}\n')
     script.chmod(0o755)
     with open(mx.config / "master.cf", "a") as master_cf:
         master_cf.write("filter unix - n n - - pipe\n  -o syslog_name=postfix/filter\n"
@@ -173,5 +173,5 @@ def test_a_pipe_line_hands_its_own_options_to_the_command(postern, dns):
     mx.log.wait(f"postfix/filter/pipe*{queue_id}: to=<bob@far.test>, relay=filter, *status=sent (delivered via "
                 "filter service)")
     kept = out.read_text()
-    assert kept.startswith("-n ann@client.test -t bob@far.test -s 1\n")
+    assert kept.startswith("args: -n ann@client.test -t bob@far.test -s 1\n")
     assert "Return-Path: <ann@client.test>" in kept and "hello" in kept
