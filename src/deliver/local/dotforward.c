@@ -37,7 +37,7 @@ static enum rc path_deliver(struct job *job, struct target *t,
 	struct span text;
 	enum rc rc;
 
-	rc = user_file_read(job->mem, path, user, &text, fault);
+	rc = user_file_read(job->mem, path, user, &text, NULL, fault);
 	if (rc == RC_NONE && fault->text[0] != '\0')
 		log_warning("%s; ignored", fault->text);
 	if (rc != RC_OK)

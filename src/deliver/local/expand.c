@@ -30,8 +30,26 @@ void target_split(struct job *job, struct target *t)
 				     &extension))
 		return;
 	t->user = mem_span_dup(job->mem, base);
+	if (strchr(name + base.len, '/') != NULL) { /* it may name a file */
+		log_warning("%s: address with illegal extension: %s",
+			    job->d->request->queue_id, name);
+		return;
+	}
 	t->delimiter = mem_printf(job->mem, "%c", name[base.len]);
 	t->extension = mem_strdup(job->mem, name + base.len + 1);
+}
+
+static bool is_too_deep(struct job *job, const struct target *t)
+{
+	struct fault fault;
+
+	if (job->depth <= EXPANSION_DEPTH_MAX)
+		return false;
+	fault_set(&fault, RC_PERM, "5.4.6",
+		  "possible mail forwarding loop for %s", t->address);
+	log_warning("%s", fault.text);
+	job_fault(job, t, &fault);
+	return true;
 }
 
 void target_deliver(struct job *job, struct target *t)
@@ -40,13 +58,8 @@ void target_deliver(struct job *job, struct target *t)
 	struct fault fault;
 	enum rc rc;
 
-	if (job->depth > EXPANSION_DEPTH_MAX) {
-		fault_set(&fault, RC_PERM, "5.4.6",
-			  "possible mail forwarding loop for %s", t->address);
-		log_warning("%s", fault.text);
-		job_fault(job, t, &fault);
+	if (is_too_deep(job, t))
 		return;
-	}
 	job->depth++;
 	if (!t->direct && alias_deliver(job, t)) {
 		job->depth--;
@@ -91,9 +104,11 @@ static void include_deliver(struct job *job, const struct target *parent,
 			    const char *path,
 			    const struct privilege_user *run_as)
 {
+	struct privilege_user *list_owner = NULL;
 	struct target t = *parent;
 	struct fault fault;
 	struct span text;
+	uid_t owner = 0;
 	enum rc rc;
 
 	if (path[0] != '/') {
@@ -104,7 +119,16 @@ static void include_deliver(struct job *job, const struct target *parent,
 	}
 	if (job_seen(job, "include", path))
 		return;
-	rc = user_file_read(job->mem, path, run_as, &text, &fault);
+	if (is_too_deep(job, parent))
+		return;
+	rc = user_file_read(job->mem, path, run_as, &text, &owner, &fault);
+	/* Whoever owns a list of root's alias decides what it does: with rights
+	 * of their own, not with those of default_privs. */
+	if (rc == RC_OK && run_as == NULL && owner != 0) {
+		rc = privilege_user_find_uid(job->mem, owner, &list_owner,
+					     &fault);
+		run_as = list_owner;
+	}
 	if (rc != RC_OK) {
 		fault_set(&fault, RC_TEMP, "4.3.5", "%s",
 			  mem_printf(job->mem,
@@ -116,7 +140,9 @@ static void include_deliver(struct job *job, const struct target *parent,
 	}
 	t.parent = parent;
 	t.forward_all = true;
+	job->depth++;
 	tokens_deliver(job, &t, text, SOURCE_INCLUDE, run_as);
+	job->depth--;
 }
 
 void address_deliver(struct job *job, const struct target *parent,

@@ -57,7 +57,7 @@ enum rc local_open(TALLOC_CTX *mem, struct service *service,
 		return fault_set(fault, RC_CONF, "4.3.5",
 				 "default_privs %s: no such user",
 				 v->default_privs);
-	if (local->default_user->uid == 0)
+	if (local->default_user->uid == 0 || local->default_user->gid == 0)
 		return fault_set(fault, RC_CONF, "4.3.5",
 				 "default_privs %s: is root", v->default_privs);
 	*ret_local = talloc_steal(mem, local);

@@ -124,10 +124,12 @@ bool alias_deliver(struct job *job, struct target *target);
 bool dotforward_deliver(struct job *job, struct target *target,
 			const struct privilege_user *user);
 /* user_file.c: a file read with a user's rights (NULL: ours). RC_NONE: there is
- * none, or it is not one to be trusted (*ret_why). */
+ * none, or it is not one to be trusted. ret_owner may be NULL, and is for
+ * user == NULL only. */
 MUST_CHECK enum rc user_file_read(TALLOC_CTX *mem, const char *path,
 				  const struct privilege_user *user,
-				  struct span *ret_text, struct fault *fault);
+				  struct span *ret_text, uid_t *ret_owner,
+				  struct fault *fault);
 
 /* user.c: the mailbox of a user, or what happens to unknown ones. */
 void user_deliver(struct job *job, struct target *target,

@@ -163,6 +163,14 @@ void store_mailbox(struct job *job, const struct target *t,
 	mbox_store(job, t, &s, !is_world_writable(v->mail_spool_directory));
 }
 
+/* root's files and commands are nobody's in particular: neither is ever
+ * touched or run as root. */
+static const struct privilege_user *runs_as(const struct job *job,
+					    const struct privilege_user *user)
+{
+	return user != NULL && user->uid != 0 ? user : job->local->default_user;
+}
+
 void store_file(struct job *job, const struct target *t, const char *path,
 		const struct privilege_user *user)
 {
@@ -171,7 +179,7 @@ void store_file(struct job *job, const struct target *t, const char *path,
 	struct fault fault;
 	const bool maildir = ends_in_slash(path);
 
-	s.user = user != NULL ? user : job->local->default_user;
+	s.user = runs_as(job, user);
 	rules.strict_owner = false;
 	if (job_seen(job, "file", path))
 		return;
@@ -198,6 +206,7 @@ struct environment {
 	TALLOC_CTX *mem;
 	const char **entries;
 	size_t count;
+	const char *allowed; /* command_expansion_filter */
 };
 
 static void env_add(struct environment *env, const char *name,
@@ -206,6 +215,22 @@ static void env_add(struct environment *env, const char *name,
 	if (value != NULL && *value != '\0' && env->count + 1 < ENV_MAX)
 		env->entries[env->count++] =
 		    mem_printf(env->mem, "%s=%s", name, value);
+}
+
+/* What came with the mail: a shell may see it. */
+static void env_add_clean(struct environment *env, const char *name,
+			  const char *value)
+{
+	const char *const allowed = env->allowed;
+	char *clean;
+
+	if (value == NULL)
+		return;
+	clean = mem_strdup(env->mem, value);
+	for (char *c = clean; *c != '\0'; c++)
+		if (strchr(allowed, *c) == NULL)
+			*c = '_';
+	env_add(env, name, clean);
 }
 
 static void env_export(struct environment *env, const char *list)
@@ -227,27 +252,28 @@ static const char *const *env_make(struct job *job, const struct target *t,
 {
 	const struct envelope *e = job->d->image->env;
 	struct environment env = {
-	    job->mem, mem_array(job->mem, const char *, ENV_MAX), 0};
+	    job->mem, mem_array(job->mem, const char *, ENV_MAX), 0,
+	    job->local->conf->v.command_expansion_filter};
 
 	env_add(&env, "PATH", "/usr/bin:/bin");
-	env_add(&env, "USER", user != NULL ? user->name : t->user);
-	env_add(&env, "LOGNAME", user != NULL ? user->name : t->user);
+	env_add_clean(&env, "USER", user != NULL ? user->name : t->user);
+	env_add_clean(&env, "LOGNAME", user != NULL ? user->name : t->user);
 	env_add(&env, "HOME", user != NULL ? user->home : NULL);
 	env_add(&env, "SHELL", user != NULL ? user->shell : NULL);
-	env_add(&env, "EXTENSION", t->extension);
-	env_add(&env, "DOMAIN", t->domain);
-	env_add(&env, "LOCAL", t->name);
-	env_add(&env, "RECIPIENT", t->address);
-	env_add(&env, "ORIGINAL_RECIPIENT", job->to->original);
-	env_add(&env, "SENDER", *t->sender ? t->sender : "MAILER-DAEMON");
-	env_add(&env, "ENVID", e->dsn_envid);
-	env_add(&env, "CLIENT_ADDRESS", e->client_address);
-	env_add(&env, "CLIENT_HELO", e->client_helo);
-	env_add(&env, "CLIENT_HOSTNAME", e->client_name);
-	env_add(&env, "CLIENT_PROTOCOL", e->client_proto);
-	env_add(&env, "SASL_METHOD", e->sasl_method);
-	env_add(&env, "SASL_SENDER", e->sasl_sender);
-	env_add(&env, "SASL_USERNAME", e->sasl_username);
+	env_add_clean(&env, "EXTENSION", t->extension);
+	env_add_clean(&env, "DOMAIN", t->domain);
+	env_add_clean(&env, "LOCAL", t->name);
+	env_add_clean(&env, "RECIPIENT", t->address);
+	env_add_clean(&env, "ORIGINAL_RECIPIENT", job->to->original);
+	env_add_clean(&env, "SENDER", *t->sender ? t->sender : "MAILER-DAEMON");
+	env_add_clean(&env, "ENVID", e->dsn_envid);
+	env_add_clean(&env, "CLIENT_ADDRESS", e->client_address);
+	env_add_clean(&env, "CLIENT_HELO", e->client_helo);
+	env_add_clean(&env, "CLIENT_HOSTNAME", e->client_name);
+	env_add_clean(&env, "CLIENT_PROTOCOL", e->client_proto);
+	env_add_clean(&env, "SASL_METHOD", e->sasl_method);
+	env_add_clean(&env, "SASL_SENDER", e->sasl_sender);
+	env_add_clean(&env, "SASL_USERNAME", e->sasl_username);
 	env_export(&env, job->local->conf->v.export_environment);
 	return env.entries;
 }
@@ -283,7 +309,7 @@ void store_command(struct job *job, const struct target *t, const char *command,
 	    .argv = command_argv(job->mem, command, v->local_command_shell),
 	    .shown = command,
 	    .env = env_make(job, t, user),
-	    .user = user != NULL ? user : job->local->default_user,
+	    .user = runs_as(job, user),
 	    .time_limit_s = v->command_time_limit,
 	};
 	struct fault fault;

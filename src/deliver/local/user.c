@@ -95,6 +95,12 @@ static bool is_required(const char *name)
 	       strcmp(name, "double-bounce") == 0;
 }
 
+/* A local part that would lead luser_relay to a host of its own choice. */
+static bool has_route(const char *local)
+{
+	return strpbrk(local, "@%!") != NULL || local[0] == '\\';
+}
+
 static void luser_deliver(struct job *job, struct target *t)
 {
 	const struct conf_values *v = &job->local->conf->v;
@@ -118,7 +124,15 @@ static void luser_deliver(struct job *job, struct target *t)
 		job_fault(job, t, &fault);
 		return;
 	}
-	tokens_deliver(job, t, span_from(text), SOURCE_RECIPIENT, NULL);
+	/* One address as it is: its parts are a stranger's, who may not name a
+	 * command, a file or a second address with them. */
+	if (has_route(t->name)) {
+		fault_set(&fault, RC_PERM, "5.1.1", "unknown user: \"%s\"",
+			  t->user);
+		job_fault(job, t, &fault);
+		return;
+	}
+	address_deliver(job, t, text, SOURCE_RECIPIENT, NULL);
 }
 
 void unknown_deliver(struct job *job, struct target *t)

@@ -14,9 +14,10 @@ struct user_file {
 	const char *path;
 	const struct privilege_user *user;
 	int into_fd;
+	uid_t owner; /* found here, not in a child */
 };
 
-static enum rc file_trusted(const struct user_file *file, int fd,
+static enum rc file_trusted(struct user_file *file, int fd,
 			    struct fault *fault)
 {
 	struct stat st;
@@ -38,6 +39,7 @@ static enum rc file_trusted(const struct user_file *file, int fd,
 		return fault_set(fault, RC_TEMP, "4.3.0",
 				 "%s is larger than %d bytes", file->path,
 				 USER_FILE_MAX_BYTES);
+	file->owner = st.st_uid;
 	return RC_OK;
 }
 
@@ -58,7 +60,7 @@ static enum rc file_copy(int from, int into, struct fault *fault)
 /* In a child that is the user, or here. */
 static enum rc file_fetch(void *arg, struct fault *fault)
 {
-	const struct user_file *file = arg;
+	struct user_file *file = arg;
 	int fd = open(file->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	enum rc rc;
 
@@ -91,7 +93,7 @@ static enum rc memory_read(TALLOC_CTX *mem, int fd, struct span *ret_text,
 
 enum rc user_file_read(TALLOC_CTX *mem, const char *path,
 		       const struct privilege_user *user, struct span *ret_text,
-		       struct fault *fault)
+		       uid_t *ret_owner, struct fault *fault)
 {
 	struct user_file file = {.path = path, .user = user};
 	struct stat st;
@@ -109,6 +111,8 @@ enum rc user_file_read(TALLOC_CTX *mem, const char *path,
 			  : file_fetch(&file, fault);
 	if (rc == RC_OK)
 		rc = memory_read(mem, file.into_fd, ret_text, fault);
+	if (rc == RC_OK && ret_owner != NULL)
+		*ret_owner = file.owner;
 	close(file.into_fd);
 	return rc;
 }

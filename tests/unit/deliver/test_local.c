@@ -255,6 +255,83 @@ static void aliases_lead_where_they_say(void **state)
 	world_free(tmp);
 }
 
+static void a_strangers_local_part_is_no_command_for_luser_relay(void **state)
+{
+	static const struct {
+		const char *relay, *to;
+	} cases[] = {
+	    {"luser_relay=$user", "|exit 7"},
+	    {"luser_relay=$local", "/dev/null"},
+	    {"luser_relay=$local@example.test", "|exit 7;#"},
+	    {"luser_relay=$local", "x@remote.test"},
+	    {"luser_relay=$local", "remote.test!x"},
+	    {"luser_relay=$local", "x@remote.test,y"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *settings[] = {cases[i].relay, NULL};
+		struct post p = post_open(settings);
+
+		print_message("  %s, %s\n", cases[i].relay, cases[i].to);
+		post_deliver(&p, cases[i].to);
+		assert_memory_equal(status_text(&p), "5.1.1 unknown user", 18);
+		post_close(&p);
+	}
+}
+
+static void a_command_that_never_stops_talking_is_stopped(void **state)
+{
+	static const char *const settings[] = {
+	    "alias_maps=inline:{ {talk = \"|while :; do echo x; done\"} }",
+	    "command_time_limit=1s", NULL};
+	struct post p = post_open(settings);
+
+	p.local->default_user->uid = geteuid() == 0 ? 65534 : geteuid();
+	post_deliver(&p, "talk");
+	assert_memory_equal(status_text(&p),
+			    "5.3.0 Command time limit exceeded", 33);
+	post_close(&p);
+}
+
+static void what_mail_says_is_clean_in_the_environment(void **state)
+{
+	const char *settings[] = {
+	    "alias_maps=inline:{ {env = \"|echo 5.7.9 "
+	    "$$EXTENSION-$$LOCAL; exit 1\"} }",
+	    NULL};
+	struct post p = post_open(settings);
+
+	post_deliver(&p, "env+a`b$c");
+	assert_string_equal(status_text(&p), "5.7.9 a_b_c-env+a_b_c");
+	post_deliver(&p, "env+../x");
+	assert_string_equal(status_text(&p), "5.7.9 -env+../x");
+	post_close(&p);
+}
+
+static void nothing_runs_as_root(void **state)
+{
+	struct privilege_user root = {.name = "root", .home = "/", .shell = ""};
+	struct post p = post_open(NULL);
+	struct target t = {.address = "root@example.test",
+			   .sender = "me@remote.test",
+			   .name = "root",
+			   .user = "root",
+			   .extension = "",
+			   .delimiter = "",
+			   .domain = "example.test"};
+	struct job job = {.local = p.local};
+
+	if (geteuid() != 0)
+		skip();
+	post_deliver(&p, "nobody.here");
+	job.d = p.d;
+	job.mem = p.d;
+	job.to = &p.d->request->recipients[0];
+	store_command(&job, &t, "echo 5.7.9 `id -u`; exit 1", &root);
+	assert_memory_equal(job.worst.text, "65534", 5);
+	post_close(&p);
+}
+
 static void what_leaves_becomes_a_new_message(void **state)
 {
 	static const char *const settings[] = {
@@ -365,6 +442,11 @@ int main(void)
 	    cmocka_unit_test(a_maildir_is_made_and_gets_a_file_in_new),
 	    cmocka_unit_test(a_mailbox_that_is_not_safe_is_left_alone),
 	    cmocka_unit_test(aliases_lead_where_they_say),
+	    cmocka_unit_test(
+		a_strangers_local_part_is_no_command_for_luser_relay),
+	    cmocka_unit_test(a_command_that_never_stops_talking_is_stopped),
+	    cmocka_unit_test(what_mail_says_is_clean_in_the_environment),
+	    cmocka_unit_test(nothing_runs_as_root),
 	    cmocka_unit_test(what_leaves_becomes_a_new_message),
 	    cmocka_unit_test(a_message_that_was_here_before_bounces),
 	    cmocka_unit_test(destinations_are_told_apart),
