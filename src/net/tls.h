@@ -64,6 +64,9 @@ struct tls_config {
 	int session_timeout_s;
 	int log_level;
 	bool prefer_server_ciphers; /* tls_preempt_cipherlist */
+	/* Client only: names and digests of the levels verify, secure and
+	 * fingerprint (the *_cert_match parameters). */
+	const char *verify_match, *secure_match, *fingerprint_match;
 	/* Server only. */
 	bool ask_client_cert, require_client_cert;
 	bool sessions; /* tickets and ids may be used to resume */
@@ -119,18 +122,21 @@ struct tls_policy {
 	const char *nexthop_domain; /* for "nexthop" and "dot-nexthop" */
 	const char *hostname;	  /* of the MX, for "hostname" */
 	/* verify, secure: "nexthop", "dot-nexthop", "hostname", "example.com",
-	 * ".example.com". fingerprint: digests in hex with colons. */
+	 * ".example.com". fingerprint: digests in hex with colons. None: those
+	 * of the configuration for this level. */
 	const char *const *match;
 	size_t match_count;
 	bool wildcard_multi_label; /* tls_wildcard_matches_multiple_labels */
 	const char *session_key;   /* resume sessions of this peer; NULL: no */
+	/* NULL, or FAULT_TEXT_MAX_BYTES for a line that the log should have
+	 * when tls_connect fails; "" when there is none. */
+	char *ret_log_line;
 };
 
 /* Handshake on the stream, which is encrypted from then on; free the stream
  * before the connection, or both with mem. `peer` is "host[address]:port" for
  * messages. When it fails the stream is of no use, and the text is
- * "SSL_connect error to PEER: ...", "Server certificate not trusted" (the
- * chain) or "Server certificate not verified" (the name, the fingerprint). */
+ * "SSL_connect error to PEER: ..." or "Server certificate not verified". */
 MUST_CHECK enum rc tls_connect(TALLOC_CTX *mem, struct tls_client *client,
 			       const struct tls_policy *policy,
 			       struct net_stream *stream, const char *peer,

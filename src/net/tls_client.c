@@ -175,17 +175,54 @@ static enum rc handshake_do(struct tls *tls, struct net_stream *stream,
 	}
 }
 
+/* The names or digests that one will do of. */
+static void matches_find(TALLOC_CTX *mem, const struct tls_config *config,
+			 struct tls_policy *policy)
+{
+	const char *text = policy->level == TLS_VERIFY	    ? config->verify_match :
+			   policy->level == TLS_SECURE	    ? config->secure_match :
+			   policy->level == TLS_FINGERPRINT ? config->fingerprint_match :
+							      NULL;
+	struct span rest = span_from(text), word;
+	const char **match = NULL;
+	size_t count = 0;
+
+	if (policy->match_count > 0 || text == NULL)
+		return;
+	/* Digests have colons in them. */
+	while (span_token(&rest,
+			  policy->level == TLS_FINGERPRINT ? ", |\t\r\n" :
+							     ", :\t\r\n",
+			  &word)) {
+		match = mem_resize(mem, match, const char *, count + 1);
+		match[count++] = mem_span_dup(match, word);
+	}
+	policy->match = match;
+	policy->match_count = count;
+}
+
+static enum rc peer_refuse(const struct tls_policy *policy, const char *peer,
+			   const char *why, struct fault *fault)
+{
+	if (policy->ret_log_line != NULL)
+		snprintf(policy->ret_log_line, FAULT_TEXT_MAX_BYTES,
+			 "certificate verification failed for %s: %s", peer,
+			 why);
+	return fault_set(fault, RC_TEMP, "4.7.5",
+			 "Server certificate not verified");
+}
+
 /* Is the peer who the policy says it must be? */
 static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
-			  struct fault *fault)
+			  const char *peer, struct fault *fault)
 {
 	struct tls_facts *facts = &tls->facts;
 	X509 *cert = SSL_get0_peer_certificate(tls->ssl);
 
 	if (policy->level == TLS_FINGERPRINT) {
 		if (cert == NULL || !tls_fingerprint_matches(facts, policy))
-			return fault_set(fault, RC_TEMP, "4.7.5",
-					 "Server certificate not verified");
+			return peer_refuse(policy, peer,
+					   "fingerprint mismatch", fault);
 		facts->trust = TLS_VERIFIED;
 		return RC_OK;
 	}
@@ -194,39 +231,44 @@ static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
 		facts->trust = TLS_VERIFIED;
 	if (!needs_name(policy->level) || facts->trust == TLS_VERIFIED)
 		return RC_OK;
-	return fault_set(fault, RC_TEMP, "4.7.5",
-			 facts->trust == TLS_TRUSTED ?
-				 "Server certificate not verified" :
-				 "Server certificate not trusted");
+	return peer_refuse(policy, peer,
+			   facts->trust == TLS_TRUSTED	 ? "hostname mismatch" :
+			   facts->why_untrusted != NULL ? facts->why_untrusted :
+							  "no certificate",
+			   fault);
 }
 
 enum rc tls_connect(TALLOC_CTX *mem, struct tls_client *client,
-		    const struct tls_policy *policy, struct net_stream *stream,
+		    const struct tls_policy *wanted, struct net_stream *stream,
 		    const char *peer, struct tls **ret_tls, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
+	struct tls_policy policy = *wanted;
 	char *key = NULL;
 	struct tls *tls;
 	enum rc rc;
 
-	if (policy->level == TLS_DANE || policy->level == TLS_DANE_ONLY)
+	if (policy.ret_log_line != NULL)
+		policy.ret_log_line[0] = '\0';
+	if (policy.level == TLS_DANE || policy.level == TLS_DANE_ONLY)
 		return fault_set(fault, RC_CONF, "4.7.5",
 				 "TLS security level %s is not available",
-				 tls_level_name(policy->level));
+				 tls_level_name(policy.level));
+	matches_find(tmp, &client->context.config, &policy);
 	tls = tls_new(tmp, &client->context, net_stream_fd(stream));
 	if (tls == NULL)
 		return policy_bad("TLS", fault);
 	SSL_set_connect_state(tls->ssl);
-	rc = policy_apply(tls, client, policy, fault);
+	rc = policy_apply(tls, client, &policy, fault);
 	if (rc != RC_OK)
 		return rc;
-	if (client->sessions != NULL && policy->session_key != NULL) {
-		key = session_key(tmp, client, policy);
+	if (client->sessions != NULL && policy.session_key != NULL) {
+		key = session_key(tmp, client, &policy);
 		tls_sessions_use(client->sessions, tls->ssl, key);
 	}
 	rc = handshake_do(tls, stream, peer, fault);
 	if (rc == RC_OK)
-		rc = peer_check(tls, policy, fault);
+		rc = peer_check(tls, &policy, peer, fault);
 	if (rc != RC_OK) {
 		if (key != NULL)
 			tls_sessions_forget(client->sessions, key);

@@ -283,6 +283,10 @@ void tls_config_load(const struct conf *conf, const char *prefix,
 		mandatory && bool_of(text_of(conf, prefix, "req_ccert"));
 	if (config.require_client_cert)
 		config.ask_client_cert = true;
+	config.verify_match = text_of(conf, prefix, "verify_cert_match");
+	config.secure_match = text_of(conf, prefix, "secure_cert_match");
+	config.fingerprint_match =
+		text_of(conf, prefix, "fingerprint_cert_match");
 	config.sessions =
 		is_server ?
 			config.session_timeout_s > 0 :

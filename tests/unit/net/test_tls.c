@@ -279,7 +279,10 @@ static void a_level_gets_what_it_demands_or_nothing(void **state)
 		    .nexthop_domain = "example.test",
 		    .match = nexthop_words,
 		    .match_count = 2 },
-		  RC_TEMP, 0, "Server certificate not trusted" },
+		  RC_TEMP, 0, "Server certificate not verified" },
+		{ "verify, by the configuration's names", true,
+		  { .level = TLS_VERIFY, .hostname = "mx.other.test" }, RC_OK,
+		  TLS_VERIFIED, NULL },
 		{ "verify, the host's name", true,
 		  { .level = TLS_VERIFY,
 		    .hostname = "a.wild.test",
@@ -318,6 +321,7 @@ static void a_level_gets_what_it_demands_or_nothing(void **state)
 		print_message("  %s\n", cases[i].why);
 		if (!cases[i].with_ca)
 			ours.ca_file = NULL;
+		ours.verify_match = "hostname, mx.example.test";
 		stream = peer_start(tmp, &peer, server_of(tmp, &theirs));
 		rc = tls_connect(tmp, client_of(tmp, &ours), &cases[i].policy,
 				 stream, "mx[192.0.2.1]:25", &tls, &fault);
