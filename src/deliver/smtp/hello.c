@@ -176,8 +176,10 @@ static bool handshake(struct smtp_session *s, TALLOC_CTX *mem,
 		      struct smtp_hello *hello, struct outcome *why)
 {
 	struct tls_policy policy = connect_policy(s, hello);
+	char line[FAULT_TEXT_MAX_BYTES];
 	struct fault fault;
 
+	policy.ret_log_line = line;
 	net_stream_set_timeout(s->stream, s->settings->starttls_timeout * 1000);
 	if (tls_connect(s, hello->tls_client, &policy, s->stream, s->relay,
 			&s->tls, &fault) == RC_OK) {
@@ -187,7 +189,7 @@ static bool handshake(struct smtp_session *s, TALLOC_CTX *mem,
 				 tls_summary(mem, s->tls, "to", s->relay));
 		return true;
 	}
-	log_info("%s", fault.text);
+	log_info("%s", line[0] != '\0' ? line : fault.text);
 	s->broken = true;
 	hello->tls_failed = hello->policy->level == TLS_MAY;
 	return tls_required_failed(
