@@ -190,15 +190,14 @@ const char *net_address_reverse(const struct net_address *address,
 
 socklen_t net_address_size(const struct net_address *address)
 {
-	return address->sa.sa_family == AF_INET ? sizeof(address->in4) :
-						  sizeof(address->in6);
+	return address->sa.sa_family == AF_INET ? sizeof(address->in4)
+						: sizeof(address->in6);
 }
 
 uint16_t net_address_port(const struct net_address *address)
 {
-	return ntohs(address->sa.sa_family == AF_INET6 ?
-			     address->in6.sin6_port :
-			     address->in4.sin_port);
+	return ntohs(address->sa.sa_family == AF_INET6 ? address->in6.sin6_port
+						       : address->in4.sin_port);
 }
 
 void net_address_set_port(struct net_address *address, uint16_t port)
@@ -291,8 +290,8 @@ enum rc net_network_parse(struct span text, struct net_network *ret_network,
 
 	if (!span_cut(&rest, '/', &host))
 		return network_bad(text, "empty", fault);
-	bracket = host.len >= 2 && span_starts(host, "[") &&
-		  span_ends(host, "]");
+	bracket =
+		host.len >= 2 && span_starts(host, "[") && span_ends(host, "]");
 	if (bracket)
 		host = span_take(span_skip(host, 1), host.len - 2);
 	if (!net_address_parse(host, &address))

@@ -54,13 +54,13 @@ enum rc dns_open(TALLOC_CTX *mem, const struct dns_config *config,
 
 	dns->timeout_ms =
 		config->timeout_ms > 0 ? config->timeout_ms : TIMEOUT_MS;
-	dns->hosts = hosts_new(dns, config->hosts_path != NULL ?
-					    config->hosts_path :
-					    "/etc/hosts");
+	dns->hosts =
+		hosts_new(dns, config->hosts_path != NULL ? config->hosts_path
+							  : "/etc/hosts");
 	servers = servers_read(dns,
-			       config->resolv_conf_path != NULL ?
-				       config->resolv_conf_path :
-				       "/etc/resolv.conf",
+			       config->resolv_conf_path != NULL
+				       ? config->resolv_conf_path
+				       : "/etc/resolv.conf",
 			       &count);
 	dns->asker = dns_asker_new(dns, config, servers, count);
 	dns->cache = dns_cache_new(dns);
@@ -96,11 +96,12 @@ static enum rc fault_name(struct fault *fault, enum rc rc, const char *name,
 static enum rc fault_outcome(struct fault *fault, enum dns_outcome outcome,
 			     const char *name, enum dns_type type)
 {
-	return fault_name(fault, RC_NONE, name, type,
-			  outcome == DNS_NO_NAME ?
-				  "Host not found" :
-				  "Host found but no data record of requested "
-				  "type");
+	return fault_name(
+		fault, RC_NONE, name, type,
+		outcome == DNS_NO_NAME
+			? "Host not found"
+			: "Host found but no data record of requested "
+			  "type");
 }
 
 static char *name_bare(TALLOC_CTX *mem, const char *name)
@@ -145,15 +146,13 @@ static enum rc answer_read(TALLOC_CTX *mem, const char *name,
 	if (result->bogus)
 		return fault_name(fault, RC_TEMP, name, type,
 				  "DNSSEC validation failure");
-	if (result->rcode != DNS_RCODE_OK &&
-	    result->rcode != DNS_RCODE_NO_NAME)
+	if (result->rcode != DNS_RCODE_OK && result->rcode != DNS_RCODE_NO_NAME)
 		return fault_name(fault, RC_TEMP, name, type,
 				  "Host not found, try again");
 	answer = mem_new(mem, struct dns_answer);
 	answer->secure = result->secure;
-	answer->name = name_bare(answer, result->canonname != NULL ?
-						 result->canonname :
-						 name);
+	answer->name = name_bare(
+		answer, result->canonname != NULL ? result->canonname : name);
 	if (result->havedata) {
 		rc = records_read(answer, result);
 	} else {
@@ -176,9 +175,9 @@ struct pending {
 	struct dns_question *question; /* NULL: kept, or an unusable name */
 };
 
-static enum rc pending_begin(TALLOC_CTX *mem, struct dns *dns,
-			     const char *name, enum dns_type type,
-			     struct pending *ret_pending, struct fault *fault)
+static enum rc pending_begin(TALLOC_CTX *mem, struct dns *dns, const char *name,
+			     enum dns_type type, struct pending *ret_pending,
+			     struct fault *fault)
 {
 	*ret_pending = (struct pending){ .name = name, .type = type };
 	if (!name_can_be(span_from(name)))
@@ -309,14 +308,14 @@ enum rc dns_host_addresses(TALLOC_CTX *mem, struct dns *dns, const char *name,
 	struct net_address address;
 
 	if (net_address_parse(span_from(name), &address)) {
-		int family = address.sa.sa_family == AF_INET ? DNS_IPV4 :
-							       DNS_IPV6;
+		int family =
+			address.sa.sa_family == AF_INET ? DNS_IPV4 : DNS_IPV6;
 		struct dns_host *host;
 
 		if ((families & family) == 0)
 			return fault_outcome(fault, DNS_NO_DATA, name,
-					     family == DNS_IPV4 ? DNS_AAAA :
-								  DNS_A);
+					     family == DNS_IPV4 ? DNS_AAAA
+								: DNS_A);
 		host = mem_new(mem, struct dns_host);
 		host->name = mem_strdup(host, name);
 		host->addresses = mem_new(host, struct net_address);
@@ -325,8 +324,7 @@ enum rc dns_host_addresses(TALLOC_CTX *mem, struct dns *dns, const char *name,
 		*ret_host = host;
 		return RC_OK;
 	}
-	if (hosts_addresses(mem, dns->hosts, name, families, ret_host) ==
-	    RC_OK)
+	if (hosts_addresses(mem, dns->hosts, name, families, ret_host) == RC_OK)
 		return RC_OK;
 	return dns_host_addresses_dns(mem, dns, name, families, ret_host,
 				      fault);

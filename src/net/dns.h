@@ -8,13 +8,12 @@
  *          never do, nor do names and addresses of the hosts file.
  *          The hosts file is looked at again at most once a second.
  * Errors   RC_NONE there is no such name (DNS_NO_NAME) or no such record
- *          (DNS_NO_DATA): the answer is set then too; RC_TEMP the servers cannot
- *          say, or it took longer than timeout_ms.
- *          Text and status as the reference has them: "Host or domain name not
- *          found. Name service error for name=X type=MX: Host not found"
- * Limits   100 records of an answer, the rest is cut; 64 KB
- * Owner    answers are children of mem
- * Threads  a resolver may be used by many at once
+ *          (DNS_NO_DATA): the answer is set then too; RC_TEMP the servers
+ * cannot say, or it took longer than timeout_ms. Text and status as the
+ * reference has them: "Host or domain name not found. Name service error for
+ * name=X type=MX: Host not found" Limits   100 records of an answer, the rest
+ * is cut; 64 KB Owner    answers are children of mem Threads  a resolver may be
+ * used by many at once
  */
 #pragma once
 
@@ -46,10 +45,10 @@ struct dns_config {
 
 struct dns_record {
 	uint16_t type;
-	uint16_t preference; /* MX, SRV priority */
+	uint16_t preference;   /* MX, SRV priority */
 	uint16_t weight, port; /* SRV */
 	uint32_t ttl_s;
-	const char *name;	    /* MX, NS, PTR, CNAME, SRV: without the dot */
+	const char *name; /* MX, NS, PTR, CNAME, SRV: without the dot */
 	struct net_address address; /* A, AAAA */
 	struct span data;	    /* TXT: its strings joined; TLSA: as sent */
 };
@@ -58,8 +57,8 @@ enum dns_outcome { DNS_FOUND, DNS_NO_DATA, DNS_NO_NAME };
 
 struct dns_answer {
 	enum dns_outcome outcome;
-	bool secure;	  /* validated by DNSSEC, also when it says there is none */
-	const char *name; /* at the end of the CNAMEs */
+	bool secure; /* validated by DNSSEC, also when it says there is none */
+	const char *name;	    /* at the end of the CNAMEs */
 	struct dns_record *records; /* of the type asked for */
 	size_t count;
 };
@@ -69,9 +68,8 @@ MUST_CHECK enum rc dns_open(TALLOC_CTX *mem, const struct dns_config *config,
 
 /* Ask DNS alone. An unusable name (empty, too long, labels over 63) is RC_NONE
  * with DNS_NO_NAME. */
-MUST_CHECK enum rc dns_query(TALLOC_CTX *mem, struct dns *dns,
-			     const char *name, enum dns_type type,
-			     struct dns_answer **ret_answer,
+MUST_CHECK enum rc dns_query(TALLOC_CTX *mem, struct dns *dns, const char *name,
+			     enum dns_type type, struct dns_answer **ret_answer,
 			     struct fault *fault);
 
 enum dns_families { DNS_IPV4 = 1, DNS_IPV6 = 2, DNS_BOTH = 3 };
@@ -98,8 +96,7 @@ MUST_CHECK enum rc dns_host_addresses_dns(TALLOC_CTX *mem, struct dns *dns,
 /* The name of an address: the hosts file, then its PTR record. Not verified. */
 MUST_CHECK enum rc dns_address_name(TALLOC_CTX *mem, struct dns *dns,
 				    const struct net_address *address,
-				    const char **ret_name,
-				    struct fault *fault);
+				    const char **ret_name, struct fault *fault);
 
 const char *dns_type_name(enum dns_type type); /* "MX" */
 /* Letters, digits, hyphens and underscores in labels of at most 63; a final

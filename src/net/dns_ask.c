@@ -63,9 +63,12 @@ static void *pump_main(void *arg)
 static void zones_unblock(struct ub_ctx *context)
 {
 	static const char *const zones[] = {
-		"test.",	    "invalid.",
-		"onion.",	    "localhost.",
-		"127.in-addr.arpa.", "home.arpa.",
+		"test.",
+		"invalid.",
+		"onion.",
+		"localhost.",
+		"127.in-addr.arpa.",
+		"home.arpa.",
 		("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
 		 "0.0.ip6.arpa."),
 	};
@@ -79,8 +82,8 @@ static int options_set(struct ub_ctx *context, bool dnssec)
 	const struct {
 		const char *name, *value;
 	} options[] = {
-		{ "module-config:", dnssec ? "validator iterator" :
-					     "iterator" },
+		{ "module-config:",
+		  dnssec ? "validator iterator" : "iterator" },
 		{ "unblock-lan-zones:", "yes" },
 		{ "insecure-lan-zones:", "yes" },
 		{ "do-not-query-localhost:", "no" },
@@ -179,7 +182,8 @@ static int asker_close(struct dns_asker *asker)
 	return 0;
 }
 
-struct dns_asker *dns_asker_new(TALLOC_CTX *mem, const struct dns_config *config,
+struct dns_asker *dns_asker_new(TALLOC_CTX *mem,
+				const struct dns_config *config,
 				const char *const *servers, size_t count)
 {
 	struct dns_asker *asker = mem_new(mem, struct dns_asker);
@@ -189,9 +193,9 @@ struct dns_asker *dns_asker_new(TALLOC_CTX *mem, const struct dns_config *config
 	asker->server_count = count;
 	asker->dnssec = config->dnssec;
 	asker->trust_anchor_path =
-		mem_strdup(asker, config->trust_anchor_path != NULL ?
-					  config->trust_anchor_path :
-					  "/usr/share/dns/root.key");
+		mem_strdup(asker, config->trust_anchor_path != NULL
+					  ? config->trust_anchor_path
+					  : "/usr/share/dns/root.key");
 	pthread_mutex_init(&asker->context_lock, NULL);
 	pthread_mutex_init(&asker->wait_lock, NULL);
 	pthread_condattr_init(&attr);

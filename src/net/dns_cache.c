@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers that were just given. libunbound has a cache, too, but asking it costs
- * two changes of thread; a busy destination is asked about with each delivery.
+ * Answers that were just given. libunbound has a cache, too, but asking it
+ * costs two changes of thread; a busy destination is asked about with each
+ * delivery.
  */
 #include <pthread.h>
 #include <uthash.h>
@@ -9,7 +10,12 @@
 #include "base/clock.h"
 #include "net/dns_priv.h"
 
-enum { ENTRIES_MAX = 4096, KEEP_MAX_S = 300, KEEP_NONE_MAX_S = 60, KEY_MAX = 300 };
+enum {
+	ENTRIES_MAX = 4096,
+	KEEP_MAX_S = 300,
+	KEEP_NONE_MAX_S = 60,
+	KEY_MAX = 300
+};
 
 struct kept {
 	UT_hash_handle hh;
@@ -33,8 +39,8 @@ static int cache_close(struct dns_cache *cache)
 {
 	struct kept *kept, *next;
 
-	HASH_ITER(hh, cache->table, kept, next)
-	kept_drop(cache, kept);
+	HASH_ITER (hh, cache->table, kept, next)
+		kept_drop(cache, kept);
 	pthread_mutex_destroy(&cache->lock);
 	return 0;
 }
@@ -102,8 +108,8 @@ void dns_cache_put(struct dns_cache *cache, const char *name,
 		   enum dns_type type, const struct dns_answer *answer,
 		   uint32_t ttl_s)
 {
-	uint32_t max_s = answer->outcome == DNS_FOUND ? KEEP_MAX_S :
-							KEEP_NONE_MAX_S;
+	uint32_t max_s =
+		answer->outcome == DNS_FOUND ? KEEP_MAX_S : KEEP_NONE_MAX_S;
 	char key[KEY_MAX];
 	struct kept *kept;
 

@@ -32,7 +32,8 @@ void dns_cache_put(struct dns_cache *cache, const char *name,
 		   enum dns_type type, const struct dns_answer *answer,
 		   uint32_t ttl_s);
 
-struct dns_asker *dns_asker_new(TALLOC_CTX *mem, const struct dns_config *config,
+struct dns_asker *dns_asker_new(TALLOC_CTX *mem,
+				const struct dns_config *config,
 				const char *const *servers, size_t count);
 /* Begin; several questions may be under way in one thread. Freeing a question
  * before its answer drops it. */

@@ -3,7 +3,11 @@
 
 #include "base/buf.h"
 
-enum { NAME_WIRE_MAX_BYTES = 255, LABEL_MAX_BYTES = 63, TEXT_MAX_BYTES = 65535 };
+enum {
+	NAME_WIRE_MAX_BYTES = 255,
+	LABEL_MAX_BYTES = 63,
+	TEXT_MAX_BYTES = 65535
+};
 
 static bool u8_take(struct span *data, uint8_t *ret_value)
 {
@@ -44,8 +48,7 @@ bool dns_name_read(TALLOC_CTX *mem, struct span *data, const char **ret_name)
 	buf_init(&text, mem, (size_t)NAME_WIRE_MAX_BYTES * 4);
 	for (;;) {
 		if (!u8_take(data, &len) || len > LABEL_MAX_BYTES ||
-		    len > data->len ||
-		    before - data->len > NAME_WIRE_MAX_BYTES)
+		    len > data->len || before - data->len > NAME_WIRE_MAX_BYTES)
 			return false;
 		if (len == 0)
 			break;
@@ -78,8 +81,7 @@ static bool address_read(struct span data, int family,
 }
 
 /* The character strings of a TXT record as one. */
-static bool text_read(TALLOC_CTX *mem, struct span data,
-		      struct span *ret_text)
+static bool text_read(TALLOC_CTX *mem, struct span data, struct span *ret_text)
 {
 	struct buf text;
 	uint8_t len;

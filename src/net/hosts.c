@@ -79,9 +79,9 @@ static void table_add(struct table *table, const struct net_address *address,
 	ascii_lower_text(copy);
 	table->by_name = mem_resize(table, table->by_name, struct entry,
 				    table->count + 1);
-	table->by_name[table->count] = (struct entry){
-		copy, *canonical, *address, (uint32_t)table->count
-	};
+	table->by_name[table->count] =
+		(struct entry){ copy, *canonical, *address,
+				(uint32_t)table->count };
 	table->count++;
 }
 
@@ -113,8 +113,7 @@ static const struct entry *name_find(const struct table *table,
 		else
 			high = mid;
 	}
-	if (low == table->count ||
-	    strcmp(table->by_name[low].name, name) != 0)
+	if (low == table->count || strcmp(table->by_name[low].name, name) != 0)
 		return NULL;
 	return &table->by_name[low];
 }
@@ -127,8 +126,7 @@ static const struct entry *address_find(const struct table *table,
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (address_order(&table->by_address[mid].address, address) <
-		    0)
+		if (address_order(&table->by_address[mid].address, address) < 0)
 			low = mid + 1;
 		else
 			high = mid;
@@ -147,8 +145,7 @@ static void table_sort(struct table *table)
 	table->by_address = mem_array(table, struct entry, table->count);
 	memcpy(table->by_address, table->by_name,
 	       table->count * sizeof(struct entry));
-	qsort(table->by_name, table->count, sizeof(struct entry),
-	      name_compare);
+	qsort(table->by_name, table->count, sizeof(struct entry), name_compare);
 	qsort(table->by_address, table->count, sizeof(struct entry),
 	      address_compare);
 }
@@ -257,9 +254,9 @@ static enum rc host_take(TALLOC_CTX *mem, const struct hosts *hosts,
 	for (; entry < end && strcmp(entry->name, name) == 0; entry++) {
 		if (!family_wanted(&entry->address, families))
 			continue;
-		host->addresses = mem_resize(host, host->addresses,
-					     struct net_address,
-					     host->count + 1);
+		host->addresses =
+			mem_resize(host, host->addresses, struct net_address,
+				   host->count + 1);
 		host->addresses[host->count++] = entry->address;
 	}
 	if (host->count == 0) {

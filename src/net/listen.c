@@ -19,8 +19,8 @@ static void list_add(struct address_list *list,
 		     const struct net_address *address,
 		     struct net_protocols protocols)
 {
-	if (address->sa.sa_family == AF_INET ? !protocols.ipv4 :
-					       !protocols.ipv6)
+	if (address->sa.sa_family == AF_INET ? !protocols.ipv4
+					     : !protocols.ipv6)
 		return;
 	for (size_t i = 0; i < list->count; i++)
 		if (net_address_eq(&list->items[i], address))
@@ -105,8 +105,7 @@ static enum rc name_add(struct address_list *list, struct span name,
 }
 
 static enum rc loopback_add(struct address_list *list,
-			    struct net_protocols protocols,
-			    struct fault *fault)
+			    struct net_protocols protocols, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct net_interface *interfaces;

@@ -25,8 +25,7 @@ MUST_CHECK enum rc net_protocols_parse(const char *text,
 MUST_CHECK enum rc net_interfaces_parse(TALLOC_CTX *mem, const char *text,
 					struct net_protocols protocols,
 					struct net_address **ret_list,
-					size_t *ret_count,
-					struct fault *fault);
+					size_t *ret_count, struct fault *fault);
 
 /* Where this service listens. Without a host: on all of inet_interfaces. */
 MUST_CHECK enum rc net_listen_resolve(TALLOC_CTX *mem, const char *service,

@@ -93,9 +93,9 @@ void net_stream_push_layer(struct net_stream *stream,
 
 void net_stream_prepare(struct net_stream *stream)
 {
-	int tick_ms = stream->timeout_ms > 0 && stream->timeout_ms < TICK_MS ?
-			      stream->timeout_ms :
-			      TICK_MS;
+	int tick_ms = stream->timeout_ms > 0 && stream->timeout_ms < TICK_MS
+			      ? stream->timeout_ms
+			      : TICK_MS;
 	const struct timeval tick = {
 		.tv_sec = tick_ms / 1000,
 		.tv_usec = tick_ms % 1000 * 1000,
@@ -120,13 +120,11 @@ bool net_stream_may_wait(const struct net_stream *stream, uint64_t begun_ms)
 /* A call has failed: is it to be made once more? */
 static bool is_to_repeat(const struct net_stream *stream, uint64_t begun_ms)
 {
-	return errno == EINTR ||
-	       ((errno == EAGAIN || errno == EWOULDBLOCK) &&
-		net_stream_may_wait(stream, begun_ms));
+	return errno == EINTR || ((errno == EAGAIN || errno == EWOULDBLOCK) &&
+				  net_stream_may_wait(stream, begun_ms));
 }
 
-static enum rc trouble_say(const struct net_stream *stream,
-			   struct fault *fault)
+static enum rc trouble_say(const struct net_stream *stream, struct fault *fault)
 {
 	switch (stream->trouble) {
 	case NET_TIMED_OUT:
@@ -163,10 +161,10 @@ static enum rc bytes_in(struct net_stream *stream, void *into, size_t size,
 	net_stream_prepare(stream);
 	begun_ms = clock_mono_ms();
 	do
-		got = stream->layer != NULL ?
-			      stream->layer->read(stream->layer_arg, into,
-						  size) :
-			      read(stream->fd, into, size);
+		got = stream->layer != NULL
+			      ? stream->layer->read(stream->layer_arg, into,
+						    size)
+			      : read(stream->fd, into, size);
 	while (got < 0 && is_to_repeat(stream, begun_ms));
 	if (got < 0)
 		return trouble_from_errno(stream, fault);
@@ -199,8 +197,8 @@ static enum rc fill(struct net_stream *stream, size_t room, uint64_t *deadline,
 	}
 	if (stream->in_size - stream->end < room) {
 		stream->in_size = stream->end + room;
-		stream->in = mem_resize(stream, stream->in, char,
-					stream->in_size);
+		stream->in =
+			mem_resize(stream, stream->in, char, stream->in_size);
 	}
 	rc = bytes_in(stream, stream->in + stream->end,
 		      stream->in_size - stream->end, &got, fault);
@@ -315,11 +313,11 @@ static enum rc bytes_out(struct net_stream *stream, struct span bytes,
 	net_stream_prepare(stream);
 	while (bytes.len > 0) {
 		ssize_t put =
-			stream->layer != NULL ?
-				stream->layer->write(stream->layer_arg,
-						     bytes.ptr, bytes.len) :
-				send(stream->fd, bytes.ptr, bytes.len,
-				     MSG_NOSIGNAL);
+			stream->layer != NULL
+				? stream->layer->write(stream->layer_arg,
+						       bytes.ptr, bytes.len)
+				: send(stream->fd, bytes.ptr, bytes.len,
+				       MSG_NOSIGNAL);
 
 		if (put < 0 && is_to_repeat(stream, begun_ms))
 			continue;
@@ -446,8 +444,8 @@ enum rc net_stream_writev(struct net_stream *stream, const struct iovec *parts,
 		return rc == RC_OK ? net_stream_flush(stream, fault) : rc;
 	}
 	if (stream->out.len > 0)
-		all[used++] = (struct iovec){ stream->out.data,
-					      stream->out.len };
+		all[used++] =
+			(struct iovec){ stream->out.data, stream->out.len };
 	for (int i = 0; i < count; i++)
 		all[used++] = parts[i];
 	rc = parts_out(stream, all, used, fault);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stream - bytes to and from a connected socket, buffered, plain or through TLS,
- * in blocking calls with a limit on their time.
+ * stream - bytes to and from a connected socket, buffered, plain or through
+ * TLS, in blocking calls with a limit on their time.
  *
  * Shape    writes collect until flush or until the buffer is full; a read that
  *          has to wait flushes first

@@ -9,8 +9,7 @@
 static int tls_free(struct tls *tls)
 {
 	/* Without a goodbye the session would be spoilt for resuming. */
-	SSL_set_shutdown(tls->ssl,
-			 SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(tls->ssl);
 	return 0;
 }
@@ -93,8 +92,8 @@ enum tls_io tls_handshake(struct tls *tls, struct fault *fault)
 	return io;
 }
 
-enum tls_io tls_read(struct tls *tls, void *into, size_t size,
-		     size_t *ret_size, struct fault *fault)
+enum tls_io tls_read(struct tls *tls, void *into, size_t size, size_t *ret_size,
+		     struct fault *fault)
 {
 	ERR_clear_error();
 	errno = 0;

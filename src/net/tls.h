@@ -118,9 +118,9 @@ void tls_close(struct tls *tls);
 struct tls_policy {
 	enum tls_level level;
 	struct tls_strength strength;
-	const char *servername;	  /* SNI; NULL: none */
+	const char *servername;	    /* SNI; NULL: none */
 	const char *nexthop_domain; /* for "nexthop" and "dot-nexthop" */
-	const char *hostname;	  /* of the MX, for "hostname" */
+	const char *hostname;	    /* of the MX, for "hostname" */
 	/* verify, secure: "nexthop", "dot-nexthop", "hostname", "example.com",
 	 * ".example.com". fingerprint: digests in hex with colons. None: those
 	 * of the configuration for this level. */
@@ -150,15 +150,16 @@ struct tls_facts {
 	const char *protocol; /* "TLSv1.3" */
 	const char *cipher;   /* "TLS_AES_256_GCM_SHA384" */
 	int cipher_bits, cipher_all_bits;
-	const char *key_exchange; /* "X25519", "ECDHE (prime256v1)"; NULL: not known */
+	const char *key_exchange; /* "X25519", "ECDHE (prime256v1)"; NULL: not
+				     known */
 	const char *server_signature; /* "RSA-PSS (2048 bits)"; NULL */
 	const char *server_digest;    /* "SHA256"; NULL */
 	const char *client_signature, *client_digest;
-	const char *peer_name;	 /* common name of the certificate, "" */
-	const char *issuer_name; /* "" */
-	const char *fingerprint; /* of the certificate, "" without one */
+	const char *peer_name;	     /* common name of the certificate, "" */
+	const char *issuer_name;     /* "" */
+	const char *fingerprint;     /* of the certificate, "" without one */
 	const char *key_fingerprint; /* of its public key */
-	const char *why_untrusted; /* "self-signed certificate"; NULL */
+	const char *why_untrusted;   /* "self-signed certificate"; NULL */
 };
 
 /* Valid after the handshake, as long as the connection. */

@@ -38,8 +38,8 @@ static ssize_t layer_write(void *arg, const void *bytes, size_t size)
 {
 	struct fault fault = { 0 };
 	size_t put = 0;
-	enum tls_io io = tls_write(arg, (struct span){ bytes, size }, &put,
-				   &fault);
+	enum tls_io io =
+		tls_write(arg, (struct span){ bytes, size }, &put, &fault);
 
 	if (io == TLS_CLOSED) {
 		errno = EPIPE;
@@ -93,16 +93,16 @@ static enum rc policy_apply(struct tls *tls, const struct tls_client *client,
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct tls_strength strength = strength_of(client, policy);
-	bool needs_cert = needs_name(policy->level) ||
-			  policy->level == TLS_FINGERPRINT;
+	bool needs_cert =
+		needs_name(policy->level) || policy->level == TLS_FINGERPRINT;
 	struct tls_versions versions;
 	char *ciphers;
 	enum rc rc;
 
 	ERR_clear_error();
-	rc = tls_versions_parse(
-		strength.protocols != NULL ? strength.protocols : "",
-		&versions, fault);
+	rc = tls_versions_parse(strength.protocols != NULL ? strength.protocols
+							   : "",
+				&versions, fault);
 	if (rc != RC_OK)
 		return rc;
 	/* The context's own limits are for connections without a policy. */
@@ -129,13 +129,12 @@ static char *session_key(TALLOC_CTX *mem, const struct tls_client *client,
 			 const struct tls_policy *policy)
 {
 	struct tls_strength strength = strength_of(client, policy);
-	const char *parts[] = { policy->session_key,
-				tls_level_name(policy->level),
-				strength.protocols,
-				strength.grade,
-				strength.exclude,
-				strength.exclude_more,
-				policy->servername };
+	const char *parts[] = {
+		policy->session_key, tls_level_name(policy->level),
+		strength.protocols,  strength.grade,
+		strength.exclude,    strength.exclude_more,
+		policy->servername
+	};
 	char *key = mem_strdup(mem, "");
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
@@ -179,10 +178,11 @@ static enum rc handshake_do(struct tls *tls, struct net_stream *stream,
 static void matches_find(TALLOC_CTX *mem, const struct tls_config *config,
 			 struct tls_policy *policy)
 {
-	const char *text = policy->level == TLS_VERIFY	    ? config->verify_match :
-			   policy->level == TLS_SECURE	    ? config->secure_match :
-			   policy->level == TLS_FINGERPRINT ? config->fingerprint_match :
-							      NULL;
+	const char *text = policy->level == TLS_VERIFY	 ? config->verify_match
+			   : policy->level == TLS_SECURE ? config->secure_match
+			   : policy->level == TLS_FINGERPRINT
+				   ? config->fingerprint_match
+				   : NULL;
 	struct span rest = span_from(text), word;
 	const char **match = NULL;
 	size_t count = 0;
@@ -191,8 +191,8 @@ static void matches_find(TALLOC_CTX *mem, const struct tls_config *config,
 		return;
 	/* Digests have colons in them. */
 	while (span_token(&rest,
-			  policy->level == TLS_FINGERPRINT ? ", |\t\r\n" :
-							     ", :\t\r\n",
+			  policy->level == TLS_FINGERPRINT ? ", |\t\r\n"
+							   : ", :\t\r\n",
 			  &word)) {
 		match = mem_resize(mem, match, const char *, count + 1);
 		match[count++] = mem_span_dup(match, word);
@@ -221,8 +221,8 @@ static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
 
 	if (policy->level == TLS_FINGERPRINT) {
 		if (cert == NULL || !tls_fingerprint_matches(facts, policy))
-			return peer_refuse(policy, peer,
-					   "fingerprint mismatch", fault);
+			return peer_refuse(policy, peer, "fingerprint mismatch",
+					   fault);
 		facts->trust = TLS_VERIFIED;
 		return RC_OK;
 	}
@@ -232,9 +232,9 @@ static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
 	if (!needs_name(policy->level) || facts->trust == TLS_VERIFIED)
 		return RC_OK;
 	return peer_refuse(policy, peer,
-			   facts->trust == TLS_TRUSTED	 ? "hostname mismatch" :
-			   facts->why_untrusted != NULL ? facts->why_untrusted :
-							  "no certificate",
+			   facts->trust == TLS_TRUSTED	  ? "hostname mismatch"
+			   : facts->why_untrusted != NULL ? facts->why_untrusted
+							  : "no certificate",
 			   fault);
 }
 

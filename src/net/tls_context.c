@@ -85,7 +85,7 @@ static enum rc pair_load(const struct tls_context *context,
 struct chain {
 	EVP_PKEY *key;
 	X509 *leaf;
-	STACK_OF(X509) *rest;
+	STACK_OF(X509) * rest;
 };
 
 static void chain_clear(struct chain *chain)
@@ -153,15 +153,14 @@ static bool chain_file_read(SSL_CTX *ctx, struct chain *chain, BIO *file)
 	bool good = true;
 	long size;
 
-	while (good &&
-	       PEM_read_bio(file, &name, &header, &der, &size) == 1) {
+	while (good && PEM_read_bio(file, &name, &header, &der, &size) == 1) {
 		good = chain_add_object(ctx, chain, name, der, size);
 		OPENSSL_free(name);
 		OPENSSL_free(header);
 		OPENSSL_clear_free(der, (size_t)size);
 	}
-	if (good && ERR_GET_REASON(ERR_peek_last_error()) ==
-			    PEM_R_NO_START_LINE)
+	if (good &&
+	    ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
 		ERR_clear_error(); /* the end of the file */
 	return good && ERR_peek_error() == 0;
 }
@@ -222,21 +221,20 @@ static enum rc authorities_load(struct tls_context *context,
 	if (is_set(c->ca_file) &&
 	    SSL_CTX_load_verify_file(ctx, c->ca_file) != 1)
 		return setting_bad(context, "CAfile", c->ca_file, fault);
-	if (is_set(c->ca_path) &&
-	    SSL_CTX_load_verify_dir(ctx, c->ca_path) != 1)
+	if (is_set(c->ca_path) && SSL_CTX_load_verify_dir(ctx, c->ca_path) != 1)
 		return setting_bad(context, "CApath", c->ca_path, fault);
 	if (c->append_default_ca && SSL_CTX_set_default_verify_paths(ctx) != 1)
 		return setting_bad(context, "append_default_CA", "yes", fault);
-	SSL_CTX_set_verify_depth(ctx, c->verify_depth > 0 ? c->verify_depth :
-							    9);
+	SSL_CTX_set_verify_depth(ctx,
+				 c->verify_depth > 0 ? c->verify_depth : 9);
 	return RC_OK;
 }
 
 static enum rc digest_find(struct tls_context *context, struct fault *fault)
 {
-	const char *name = is_set(context->config.fingerprint_digest) ?
-				   context->config.fingerprint_digest :
-				   "sha256";
+	const char *name = is_set(context->config.fingerprint_digest)
+				   ? context->config.fingerprint_digest
+				   : "sha256";
 
 	context->fingerprint_md = EVP_get_digestbyname(name);
 	if (context->fingerprint_md == NULL)
@@ -285,17 +283,28 @@ static void config_keep(struct tls_context *context,
 {
 	struct tls_config *c = &context->config;
 	const char **texts[] = {
-		&c->prefix,	    &c->chain_files,
-		&c->cert_file,	    &c->key_file,
-		&c->dcert_file,	    &c->dkey_file,
-		&c->eccert_file,    &c->eckey_file,
-		&c->ca_file,	    &c->ca_path,
-		&c->high_ciphers,   &c->medium_ciphers,
-		&c->null_ciphers,   &c->curves,
-		&c->fingerprint_digest, &c->fingerprint_match,
-		&c->verify_match,   &c->secure_match,
-		&c->strength.protocols, &c->strength.grade,
-		&c->strength.exclude,	&c->strength.exclude_more,
+		&c->prefix,
+		&c->chain_files,
+		&c->cert_file,
+		&c->key_file,
+		&c->dcert_file,
+		&c->dkey_file,
+		&c->eccert_file,
+		&c->eckey_file,
+		&c->ca_file,
+		&c->ca_path,
+		&c->high_ciphers,
+		&c->medium_ciphers,
+		&c->null_ciphers,
+		&c->curves,
+		&c->fingerprint_digest,
+		&c->fingerprint_match,
+		&c->verify_match,
+		&c->secure_match,
+		&c->strength.protocols,
+		&c->strength.grade,
+		&c->strength.exclude,
+		&c->strength.exclude_more,
 	};
 
 	*c = *config;
@@ -319,9 +328,9 @@ enum rc tls_context_setup(TALLOC_CTX *mem, struct tls_context *context,
 	/* The lists of main.cf decide, not the level of openssl.cnf: a weak
 	 * cipher beats none where TLS is optional. */
 	SSL_CTX_set_security_level(context->ctx, 0);
-	SSL_CTX_set_options(context->ctx,
-			    SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
-				    SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_options(context->ctx, SSL_OP_NO_COMPRESSION |
+						  SSL_OP_NO_RENEGOTIATION |
+						  SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(context->ctx,
 			 SSL_MODE_RELEASE_BUFFERS |
 				 SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -431,9 +440,8 @@ enum rc tls_client_open(TALLOC_CTX *mem, const struct tls_config *config,
 	if (rc != RC_OK)
 		return rc;
 	if (config->sessions)
-		client->sessions =
-			tls_sessions_new(client, client->context.ctx,
-					 config->session_timeout_s);
+		client->sessions = tls_sessions_new(client, client->context.ctx,
+						    config->session_timeout_s);
 	else
 		SSL_CTX_set_session_cache_mode(client->context.ctx,
 					       SSL_SESS_CACHE_OFF);

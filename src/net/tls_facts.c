@@ -24,8 +24,7 @@ static const char *key_exchange_text(TALLOC_CTX *mem, SSL *ssl)
 		return NULL;
 	switch (EVP_PKEY_get_base_id(key)) {
 	case EVP_PKEY_DH:
-		text = mem_printf(mem, "DHE (%d bits)",
-				  EVP_PKEY_get_bits(key));
+		text = mem_printf(mem, "DHE (%d bits)", EVP_PKEY_get_bits(key));
 		break;
 	case EVP_PKEY_EC:
 		text = mem_printf(mem, "ECDHE (%s)", curve_name(key, curve));
@@ -48,8 +47,8 @@ static const char *signature_text(TALLOC_CTX *mem, const EVP_PKEY *key,
 	case EVP_PKEY_RSA:
 	case EVP_PKEY_RSA_PSS:
 		return mem_printf(mem, "%s (%d bits)",
-				  signature_nid == EVP_PKEY_RSA ? "RSA" :
-								  "RSA-PSS",
+				  signature_nid == EVP_PKEY_RSA ? "RSA"
+								: "RSA-PSS",
 				  EVP_PKEY_get_bits(key));
 	case EVP_PKEY_EC:
 		return mem_printf(mem, "ECDSA (%s)", curve_name(key, curve));
@@ -73,12 +72,12 @@ static struct signature signature_of(TALLOC_CTX *mem, SSL *ssl, bool of_peer,
 		return signature;
 	key = X509_get0_pubkey(cert);
 	if (key == NULL ||
-	    (of_peer ? SSL_get_peer_signature_type_nid(ssl, &nid) :
-		       SSL_get_signature_type_nid(ssl, &nid)) != 1)
+	    (of_peer ? SSL_get_peer_signature_type_nid(ssl, &nid)
+		     : SSL_get_signature_type_nid(ssl, &nid)) != 1)
 		return signature;
 	signature.text = signature_text(mem, key, nid);
-	if ((of_peer ? SSL_get_peer_signature_nid(ssl, &digest) :
-		       SSL_get_signature_nid(ssl, &digest)) == 1 &&
+	if ((of_peer ? SSL_get_peer_signature_nid(ssl, &digest)
+		     : SSL_get_signature_nid(ssl, &digest)) == 1 &&
 	    digest != NID_undef)
 		signature.digest = mem_strdup(mem, OBJ_nid2sn(digest));
 	return signature;
@@ -209,11 +208,12 @@ static char *client_cert_text(TALLOC_CTX *mem, const struct tls *tls)
 	if (facts->trust != TLS_ANONYMOUS)
 		return mem_printf(mem, "(Client CN \"%s\", Issuer \"%s\" (%s))",
 				  facts->peer_name, facts->issuer_name,
-				  facts->trust >= TLS_TRUSTED ? "verified OK" :
-								"not verified");
-	return mem_strdup(mem, tls->asked_client_cert ?
-				       "(Client did not present a certificate)" :
-				       "(No client certificate requested)");
+				  facts->trust >= TLS_TRUSTED ? "verified OK"
+							      : "not verified");
+	return mem_strdup(mem,
+			  tls->asked_client_cert
+				  ? "(Client did not present a certificate)"
+				  : "(No client certificate requested)");
 }
 
 char *tls_received_clause(TALLOC_CTX *mem, const struct tls *tls)

@@ -66,12 +66,12 @@ static struct span want_of(TALLOC_CTX *mem, const char *word,
 	if (strcasecmp(word, "nexthop") == 0)
 		return span_from(nexthop);
 	if (strcasecmp(word, "dot-nexthop") == 0)
-		return nexthop[0] == '\0' ?
-			       SPAN_OF("") :
-			       span_from(mem_printf(mem, ".%s", nexthop));
+		return nexthop[0] == '\0'
+			       ? SPAN_OF("")
+			       : span_from(mem_printf(mem, ".%s", nexthop));
 	if (strcasecmp(word, "hostname") == 0)
-		return span_from(policy->hostname != NULL ? policy->hostname :
-							    "");
+		return span_from(policy->hostname != NULL ? policy->hostname
+							  : "");
 	return span_from(word);
 }
 
@@ -111,8 +111,8 @@ char *tls_name_cn(TALLOC_CTX *mem, const X509_NAME *name)
 
 /* Calls back for the DNS names; false when there is none. */
 static bool dns_names_walk(X509 *cert,
-			   bool (*each)(struct span name, void *arg),
-			   void *arg, bool *ret_stopped)
+			   bool (*each)(struct span name, void *arg), void *arg,
+			   bool *ret_stopped)
 {
 	GENERAL_NAMES *names =
 		X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);

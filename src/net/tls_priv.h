@@ -90,8 +90,7 @@ char *tls_name_cn(TALLOC_CTX *mem, const X509_NAME *name);
 struct tls_sessions *tls_sessions_new(TALLOC_CTX *mem, SSL_CTX *ctx,
 				      int timeout_s);
 /* Resume a session of this key if there is one, and keep new ones under it. */
-void tls_sessions_use(struct tls_sessions *sessions, SSL *ssl,
-		      const char *key);
+void tls_sessions_use(struct tls_sessions *sessions, SSL *ssl, const char *key);
 void tls_sessions_forget(struct tls_sessions *sessions, const char *key);
 
 /* tls_tickets.c: keys of a server's tickets that change. Children of mem. */

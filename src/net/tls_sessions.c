@@ -16,7 +16,7 @@ struct kept {
 
 struct tls_sessions {
 	pthread_mutex_t lock; /* tls_sessions: the table */
-	struct kept *table; /* in order of age */
+	struct kept *table;   /* in order of age */
 	int timeout_s;
 	int ssl_index; /* of the key in an SSL */
 };
@@ -80,8 +80,8 @@ static int sessions_close(struct tls_sessions *sessions)
 {
 	struct kept *kept, *next;
 
-	HASH_ITER(hh, sessions->table, kept, next)
-	kept_drop(sessions, kept);
+	HASH_ITER (hh, sessions->table, kept, next)
+		kept_drop(sessions, kept);
 	pthread_mutex_destroy(&sessions->lock);
 	return 0;
 }
@@ -97,9 +97,8 @@ struct tls_sessions *tls_sessions_new(TALLOC_CTX *mem, SSL_CTX *ctx,
 	pthread_mutex_init(&sessions->lock, NULL);
 	talloc_set_destructor(sessions, sessions_close);
 	SSL_CTX_set_app_data(ctx, sessions);
-	SSL_CTX_set_session_cache_mode(ctx,
-				       SSL_SESS_CACHE_CLIENT |
-					       SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT |
+						    SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, session_new);
 	return sessions;
 }

@@ -11,10 +11,10 @@ static const struct {
 	const char *name;
 	enum tls_level level;
 } level_names[] = {
-	{ "none", TLS_NONE },	      { "may", TLS_MAY },
-	{ "encrypt", TLS_ENCRYPT },   { "dane", TLS_DANE },
+	{ "none", TLS_NONE },		{ "may", TLS_MAY },
+	{ "encrypt", TLS_ENCRYPT },	{ "dane", TLS_DANE },
 	{ "dane-only", TLS_DANE_ONLY }, { "fingerprint", TLS_FINGERPRINT },
-	{ "verify", TLS_VERIFY },     { "secure", TLS_SECURE },
+	{ "verify", TLS_VERIFY },	{ "secure", TLS_SECURE },
 };
 
 enum rc tls_level_parse(const char *text, enum tls_level *ret_level,
@@ -88,7 +88,7 @@ enum rc tls_versions_parse(const char *text, struct tls_versions *ret_versions,
 		bool least = span_starts(word, ">=");
 		bool most = span_starts(word, "<=");
 		bool not = span_starts(word, "!");
-		struct span name = span_skip(word, least || most ? 2 : not);
+		struct span name = span_skip(word, least || most ? 2 : not );
 		const struct version_name *version = version_find(name);
 
 		if (version == NULL)
@@ -100,7 +100,7 @@ enum rc tls_versions_parse(const char *text, struct tls_versions *ret_versions,
 			result.min = version->version;
 		else if (most)
 			result.max = version->version;
-		else if (not)
+		else if (not )
 			result.options |= version->option;
 		else
 			included |= version->option;
@@ -221,16 +221,15 @@ static int number_of(const char *text, int fallback)
 static void strength_load(const struct conf *conf, const char *prefix,
 			  bool mandatory, struct tls_strength *strength)
 {
-	strength->protocols = text_of(conf, prefix,
-				      mandatory ? "mandatory_protocols" :
-						  "protocols");
+	strength->protocols = text_of(
+		conf, prefix, mandatory ? "mandatory_protocols" : "protocols");
 	strength->grade = text_of(conf, prefix,
 				  mandatory ? "mandatory_ciphers" : "ciphers");
 	strength->exclude = text_of(conf, prefix, "exclude_ciphers");
 	/* The mandatory list comes on top of the other. */
 	strength->exclude_more =
-		mandatory ? text_of(conf, prefix, "mandatory_exclude_ciphers") :
-			    "";
+		mandatory ? text_of(conf, prefix, "mandatory_exclude_ciphers")
+			  : "";
 }
 
 static const char *curves_of(const struct conf *conf, const char *prefix)
@@ -271,9 +270,9 @@ void tls_config_load(const struct conf *conf, const char *prefix,
 			is_server ? "ccert_verifydepth" : "scert_verifydepth"),
 		9);
 	config.session_timeout_s = 3600;
-	if (conf_parse_time(span_from(text_of(conf, prefix,
-					      "session_cache_timeout")),
-			    's', &config.session_timeout_s, NULL) != RC_OK)
+	if (conf_parse_time(
+		    span_from(text_of(conf, prefix, "session_cache_timeout")),
+		    's', &config.session_timeout_s, NULL) != RC_OK)
 		config.session_timeout_s = 3600;
 	config.log_level = number_of(text_of(conf, prefix, "loglevel"), 0);
 	config.prefer_server_ciphers =
@@ -288,10 +287,9 @@ void tls_config_load(const struct conf *conf, const char *prefix,
 	config.fingerprint_match =
 		text_of(conf, prefix, "fingerprint_cert_match");
 	config.sessions =
-		is_server ?
-			config.session_timeout_s > 0 :
-			text_of(conf, prefix, "session_cache_database")[0] !=
-				'\0';
+		is_server ? config.session_timeout_s > 0
+			  : text_of(conf, prefix,
+				    "session_cache_database")[0] != '\0';
 	strength_load(conf, prefix, mandatory, &config.strength);
 	*ret_config = config;
 }

@@ -20,7 +20,7 @@ struct ticket_key {
 };
 
 struct tls_tickets {
-	pthread_mutex_t lock; /* tls_tickets: the keys */
+	pthread_mutex_t lock;	      /* tls_tickets: the keys */
 	struct ticket_key keys[KEYS]; /* the current one first */
 	uint64_t timeout_s;
 };
@@ -84,9 +84,8 @@ static bool key_apply(const struct ticket_key *key, const unsigned char *iv,
 		      EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
 {
 	const OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY,
-						  (void *)key->mac,
-						  sizeof(key->mac)),
+		OSSL_PARAM_construct_octet_string(
+			OSSL_MAC_PARAM_KEY, (void *)key->mac, sizeof(key->mac)),
 		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
 						 (char *)"sha256", 0),
 		OSSL_PARAM_construct_end(),
@@ -122,9 +121,9 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 	/* A client of TLS 1.3 shows a ticket once, so it gets a new one. */
 	if (key != NULL && key_apply(key, iv, cipher, mac, encrypt))
 		result = encrypt || (key == &tickets->keys[0] &&
-				     SSL_version(ssl) < TLS1_3_VERSION) ?
-				 1 :
-				 2;
+				     SSL_version(ssl) < TLS1_3_VERSION)
+				 ? 1
+				 : 2;
 	pthread_mutex_unlock(&tickets->lock);
 	return result;
 }

@@ -72,8 +72,8 @@ static int files_arrange(const struct child_spec *spec, int pipe_fd)
 	for (size_t i = 0; i < spec->file_count; i++) {
 		int from = spec->files[i].from;
 
-		moved[i] = from < 0 ? null_fd :
-				      fcntl(from, F_DUPFD_CLOEXEC, above);
+		moved[i] = from < 0 ? null_fd
+				    : fcntl(from, F_DUPFD_CLOEXEC, above);
 		if (moved[i] < 0)
 			return -1;
 	}
@@ -132,10 +132,10 @@ static enum rc failure_read(int pipe_fd, const struct child_spec *spec,
 	failure.doing[sizeof(failure.doing) - 1] = '\0';
 	errno = failure.error;
 	return fault_set(fault,
-			 errno == ENOMEM || errno == EAGAIN || errno == EMFILE ||
-					 errno == ENFILE ?
-				 RC_TEMP :
-				 RC_CONF,
+			 errno == ENOMEM || errno == EAGAIN ||
+					 errno == EMFILE || errno == ENFILE
+				 ? RC_TEMP
+				 : RC_CONF,
 			 "4.3.5", "%s %s: %m", failure.doing, spec->path);
 }
 

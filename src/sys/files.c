@@ -55,8 +55,8 @@ static enum rc bytes_read(TALLOC_CTX *mem, int fd, const char *path, size_t max,
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return fault_set(fault, RC_TEMP, "4.3.0",
-					 "read %s: %m", path);
+			return fault_set(fault, RC_TEMP, "4.3.0", "read %s: %m",
+					 path);
 		if (got == 0)
 			break;
 		len += (size_t)got;
@@ -145,8 +145,7 @@ static enum rc likeness_take(int fd, int dir_fd, const char *path, mode_t mode,
 					 "chown %s: %m", path);
 	}
 	if (fchmod(fd, mode) != 0)
-		return fault_set(fault, RC_TEMP, "4.3.0", "chmod %s: %m",
-				 path);
+		return fault_set(fault, RC_TEMP, "4.3.0", "chmod %s: %m", path);
 	return RC_OK;
 }
 

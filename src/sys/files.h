@@ -21,9 +21,8 @@ MUST_CHECK enum rc file_read(TALLOC_CTX *mem, int dir_fd, const char *path,
 /* The new content or the old, never a part: temporary file beside it, fsync,
  * rename, fsync of the directory. Rights and owner of an existing file stay;
  * a new one gets mode. */
-MUST_CHECK enum rc file_replace(int dir_fd, const char *path,
-				struct span bytes, mode_t mode,
-				struct fault *fault);
+MUST_CHECK enum rc file_replace(int dir_fd, const char *path, struct span bytes,
+				mode_t mode, struct fault *fault);
 /* Write all of it, however many calls that takes. */
 MUST_CHECK enum rc file_write(int fd, struct span bytes, struct fault *fault);
 /* fsync the directory that holds the path. */

@@ -82,9 +82,9 @@ void log_open(const char *syslog_name, const char *program, enum log_sink sink,
 		close(state.fd);
 	state.sink = sink;
 	state.facility = facility;
-	state.fd = sink == LOG_TO_SYSLOG ? syslog_open() :
-		   sink == LOG_TO_FD	 ? fd :
-					   -1;
+	state.fd = sink == LOG_TO_SYSLOG ? syslog_open()
+		   : sink == LOG_TO_FD	 ? fd
+					 : -1;
 	snprintf(state.name, sizeof(state.name), "%s", syslog_name);
 	snprintf(state.program, sizeof(state.program), "%s", program);
 	if (gethostname(state.host, sizeof(state.host)) != 0)
@@ -207,7 +207,8 @@ static void log_vline_as(const char *program, int severity, const char *label,
 		head = snprintf(line, LINE_MAX_BYTES, "%s: %s", program, label);
 	errno = saved_errno;
 	vsnprintf(line + head, (size_t)(LINE_MAX_BYTES - head), format, args);
-	len = (size_t)head + strnlen(line + head, (size_t)(LINE_MAX_BYTES - head));
+	len = (size_t)head +
+	      strnlen(line + head, (size_t)(LINE_MAX_BYTES - head));
 	text_clean(line + head, len - (size_t)head);
 	if (state.sink == LOG_TO_SYSLOG)
 		syslog_send(line, len);

@@ -8,8 +8,8 @@
  * works in a chroot), a file descriptor that the master opened
  * (maillog_file: "Nov 21 20:05:05 host tag[pid]: text"), or standard error.
  *
- * Limits   a line is cut at 2,048 bytes; bytes that are not printable become '?'
- * Threads  any; one write or send per line
+ * Limits   a line is cut at 2,048 bytes; bytes that are not printable become
+ * '?' Threads  any; one write or send per line
  */
 #pragma once
 
@@ -31,6 +31,6 @@ void log_error(const char *format, ...) PRINTF(1, 2);	/* "error: " */
  * look for under "postfix/cleanup". */
 void log_info_as(const char *program, const char *format, ...) PRINTF(2, 3);
 void log_warning_as(const char *program, const char *format, ...) PRINTF(2, 3);
-void log_debug(const char *format, ...) PRINTF(1, 2);	/* with -v only */
+void log_debug(const char *format, ...) PRINTF(1, 2); /* with -v only */
 /* "fatal: ", then exit(1). Stages and commands only. */
 NORETURN void log_fatal(const char *format, ...) PRINTF(1, 2);

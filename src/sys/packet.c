@@ -122,8 +122,7 @@ static enum rc receive_failed(struct fault *fault)
 		return fault_set(fault, RC_NONE, "4.3.0",
 				 "receive packet: none yet");
 	if (errno == ECONNRESET || errno == ENOTCONN)
-		return fault_set(fault, RC_PERM, "4.3.0",
-				 "receive packet: %m");
+		return fault_set(fault, RC_PERM, "4.3.0", "receive packet: %m");
 	return fault_set(fault, RC_TEMP, "4.3.0", "receive packet: %m");
 }
 

@@ -155,8 +155,7 @@ static void signals_take(void *arg, int fd, uint32_t events)
 }
 
 enum rc poller_signal(struct poller *poller, int signal,
-		      poller_signal_fn *arrived, void *arg,
-		      struct fault *fault)
+		      poller_signal_fn *arrived, void *arg, struct fault *fault)
 {
 	struct poller_watch *watch;
 	int fd;
@@ -191,7 +190,8 @@ uint64_t poller_now_ms(const struct poller *poller)
 static int wait_for(const struct poller *poller, int max_wait_ms)
 {
 	const struct timer_heap_node *first = timer_heap_first(&poller->timers);
-	uint64_t now, wait = max_wait_ms < 0 ? INT32_MAX : (uint64_t)max_wait_ms;
+	uint64_t now,
+		wait = max_wait_ms < 0 ? INT32_MAX : (uint64_t)max_wait_ms;
 
 	if (poller->stop)
 		return 0;

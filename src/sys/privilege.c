@@ -41,9 +41,9 @@ static enum rc user_ask(TALLOC_CTX *mem, const char *name, uid_t uid,
 	for (size_t size = FIRST_ROOM_BYTES;
 	     error == ERANGE && size <= ROOM_MAX_BYTES; size *= 2) {
 		room = mem_resize(tmp, room, char, size);
-		error = name != NULL ?
-				getpwnam_r(name, &entry, room, size, &found) :
-				getpwuid_r(uid, &entry, room, size, &found);
+		error = name != NULL
+				? getpwnam_r(name, &entry, room, size, &found)
+				: getpwuid_r(uid, &entry, room, size, &found);
 		if (error == EINTR)
 			error = ERANGE;
 	}
@@ -117,8 +117,8 @@ enum rc privilege_become(const struct privilege_user *user, bool all_groups,
 
 	if (is_already(user))
 		return RC_OK;
-	failed = all_groups ? initgroups(user->name, user->gid) :
-			      setgroups(1, &user->gid);
+	failed = all_groups ? initgroups(user->name, user->gid)
+			    : setgroups(1, &user->gid);
 	if (failed || setresgid(user->gid, user->gid, user->gid) != 0 ||
 	    setresuid(user->uid, user->uid, user->uid) != 0)
 		return fault_set(fault, RC_CONF, "4.3.5", "become user %s: %m",

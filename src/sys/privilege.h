@@ -33,8 +33,7 @@ MUST_CHECK enum rc privilege_group_find(const char *name, gid_t *ret_gid,
  * Does nothing when the process is that user already and is not root. */
 MUST_CHECK enum rc privilege_become(const struct privilege_user *user,
 				    bool all_groups, struct fault *fault);
-MUST_CHECK enum rc privilege_chroot(const char *directory,
-				    struct fault *fault);
+MUST_CHECK enum rc privilege_chroot(const char *directory, struct fault *fault);
 MUST_CHECK enum rc privilege_no_new_privs(struct fault *fault);
 /* Soft limit of open files up to the hard one; returns it. */
 size_t privilege_raise_files(void);

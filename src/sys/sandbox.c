@@ -12,19 +12,71 @@
 
 /* What no mail program asks for once it has started. */
 static const char *const unneeded[] = {
-	"acct", "add_key", "adjtimex", "bpf", "clock_adjtime", "clock_settime",
-	"create_module", "delete_module", "finit_module", "fsconfig", "fsmount",
-	"fsopen", "fspick", "get_kernel_syms", "init_module", "ioperm", "iopl",
-	"kcmp", "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie",
-	"mbind", "migrate_pages", "modify_ldt", "mount", "mount_setattr",
-	"move_mount", "move_pages", "name_to_handle_at", "nfsservctl",
-	"open_by_handle_at", "open_tree", "perf_event_open", "personality",
-	"pivot_root", "process_madvise", "process_vm_readv",
-	"process_vm_writev", "ptrace", "query_module", "quotactl",
-	"quotactl_fd", "reboot", "request_key", "set_mempolicy", "setdomainname",
-	"sethostname", "setns", "settimeofday", "stime", "swapoff", "swapon",
-	"sysfs", "syslog", "_sysctl", "umount", "umount2", "unshare",
-	"uselib", "userfaultfd", "ustat", "vhangup", "vm86", "vm86old",
+	"acct",
+	"add_key",
+	"adjtimex",
+	"bpf",
+	"clock_adjtime",
+	"clock_settime",
+	"create_module",
+	"delete_module",
+	"finit_module",
+	"fsconfig",
+	"fsmount",
+	"fsopen",
+	"fspick",
+	"get_kernel_syms",
+	"init_module",
+	"ioperm",
+	"iopl",
+	"kcmp",
+	"kexec_file_load",
+	"kexec_load",
+	"keyctl",
+	"lookup_dcookie",
+	"mbind",
+	"migrate_pages",
+	"modify_ldt",
+	"mount",
+	"mount_setattr",
+	"move_mount",
+	"move_pages",
+	"name_to_handle_at",
+	"nfsservctl",
+	"open_by_handle_at",
+	"open_tree",
+	"perf_event_open",
+	"personality",
+	"pivot_root",
+	"process_madvise",
+	"process_vm_readv",
+	"process_vm_writev",
+	"ptrace",
+	"query_module",
+	"quotactl",
+	"quotactl_fd",
+	"reboot",
+	"request_key",
+	"set_mempolicy",
+	"setdomainname",
+	"sethostname",
+	"setns",
+	"settimeofday",
+	"stime",
+	"swapoff",
+	"swapon",
+	"sysfs",
+	"syslog",
+	"_sysctl",
+	"umount",
+	"umount2",
+	"unshare",
+	"uselib",
+	"userfaultfd",
+	"ustat",
+	"vhangup",
+	"vm86",
+	"vm86old",
 };
 
 enum rc sandbox_syscalls(struct fault *fault)
@@ -39,8 +91,8 @@ enum rc sandbox_syscalls(struct fault *fault)
 		int call = seccomp_syscall_resolve_name(unneeded[i]);
 
 		if (call != __NR_SCMP_ERROR)
-			error = seccomp_rule_add(
-				filter, SCMP_ACT_ERRNO(EPERM), call, 0);
+			error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM),
+						 call, 0);
 		if (error == -EDOM) /* not a call of this architecture */
 			error = 0;
 	}
@@ -63,8 +115,7 @@ enum {
 		LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
 		LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
 		LANDLOCK_ACCESS_FS_MAKE_SYM,
-	ALL_RIGHTS = FILE_RIGHTS | CREATE_RIGHTS |
-		     LANDLOCK_ACCESS_FS_READ_DIR |
+	ALL_RIGHTS = FILE_RIGHTS | CREATE_RIGHTS | LANDLOCK_ACCESS_FS_READ_DIR |
 		     LANDLOCK_ACCESS_FS_MAKE_CHAR |
 		     LANDLOCK_ACCESS_FS_MAKE_BLOCK,
 };
@@ -128,10 +179,9 @@ enum rc sandbox_paths(const struct sandbox_path *paths, size_t count,
 
 	if (has_refer)
 		attr.handled_access_fs |= REFER_RIGHT;
-	ruleset = version < 1 ?
-			  -1 :
-			  (int)syscall(SYS_landlock_create_ruleset, &attr,
-				       sizeof(attr), 0);
+	ruleset = version < 1 ? -1
+			      : (int)syscall(SYS_landlock_create_ruleset, &attr,
+					     sizeof(attr), 0);
 	if (ruleset < 0)
 		return fault_set(fault, RC_NONE, "4.3.0",
 				 "this kernel cannot confine a process to "

@@ -18,9 +18,9 @@
 #include "base/mem.h"
 
 enum sandbox_right {
-	SANDBOX_READ = 1,    /* files and directories */
-	SANDBOX_WRITE = 2,   /* files that exist */
-	SANDBOX_CREATE = 4,  /* and remove, rename, link */
+	SANDBOX_READ = 1,   /* files and directories */
+	SANDBOX_WRITE = 2,  /* files that exist */
+	SANDBOX_CREATE = 4, /* and remove, rename, link */
 	SANDBOX_EXECUTE = 8,
 	SANDBOX_OPTIONAL = 16, /* the path may be missing */
 };
@@ -31,5 +31,5 @@ struct sandbox_path {
 };
 
 MUST_CHECK enum rc sandbox_syscalls(struct fault *fault);
-MUST_CHECK enum rc sandbox_paths(const struct sandbox_path *paths,
-				 size_t count, struct fault *fault);
+MUST_CHECK enum rc sandbox_paths(const struct sandbox_path *paths, size_t count,
+				 struct fault *fault);

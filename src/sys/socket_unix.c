@@ -29,16 +29,16 @@ static enum rc address_make(int dir_fd, const char *path,
 		return RC_OK;
 	}
 	dir = openat(dir_fd,
-		     slash < 0	? "." :
-		     slash == 0 ? "/" :
-				  mem_span_dup(tmp, span_take(whole,
-							      (size_t)slash)),
+		     slash < 0	  ? "."
+		     : slash == 0 ? "/"
+				  : mem_span_dup(tmp, span_take(whole,
+								(size_t)slash)),
 		     O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return fault_set(fault, errno == ENOENT ? RC_TEMP : RC_CONF,
 				 "4.3.0", "open directory of %s: %m", path);
-	used = snprintf(un.sun_path, sizeof(un.sun_path),
-			"/proc/self/fd/%d/%s", dir, name);
+	used = snprintf(un.sun_path, sizeof(un.sun_path), "/proc/self/fd/%d/%s",
+			dir, name);
 	if (used < 0 || (size_t)used >= sizeof(un.sun_path)) {
 		close(dir);
 		return fault_set(fault, RC_CONF, "4.3.5",
@@ -70,8 +70,7 @@ static enum rc listen_at(int fd, int dir_fd, const char *path, int type,
 	if (failed)
 		return fault_set(fault, RC_CONF, "4.3.5", "bind %s: %m", path);
 	if (fchmodat(dir_fd, path, mode, 0) != 0)
-		return fault_set(fault, RC_CONF, "4.3.5", "chmod %s: %m",
-				 path);
+		return fault_set(fault, RC_CONF, "4.3.5", "chmod %s: %m", path);
 	if (type != SOCK_DGRAM && listen(fd, SOMAXCONN) != 0)
 		return fault_set(fault, RC_CONF, "4.3.5", "listen %s: %m",
 				 path);
@@ -144,9 +143,9 @@ enum rc socket_unix_accept(int listen_fd, int flags, int *ret_fd,
 	while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
 	if (fd < 0)
 		return fault_set(fault,
-				 errno == EAGAIN || errno == EWOULDBLOCK ?
-					 RC_NONE :
-					 RC_TEMP,
+				 errno == EAGAIN || errno == EWOULDBLOCK
+					 ? RC_NONE
+					 : RC_TEMP,
 				 "4.3.0", "accept: %m");
 	*ret_fd = fd;
 	return RC_OK;

@@ -65,9 +65,9 @@ void timer_heap_set(struct timer_heap *heap, uint32_t *place, uint64_t due_ms)
 		assert(heap->count < UINT32_MAX - 1);
 		if (heap->count == heap->room) {
 			heap->room = MAX_OF(heap->room * 2, (size_t)FIRST_ROOM);
-			heap->nodes = mem_resize(heap->mem, heap->nodes,
-						 struct timer_heap_node,
-						 heap->room);
+			heap->nodes =
+				mem_resize(heap->mem, heap->nodes,
+					   struct timer_heap_node, heap->room);
 		}
 		at = heap->count++;
 		heap->nodes[at] = (struct timer_heap_node){ due_ms, place };
@@ -94,8 +94,8 @@ void timer_heap_clear(struct timer_heap *heap, uint32_t *place)
 	if (at == heap->count)
 		return;
 	heap->nodes[at] = heap->nodes[heap->count];
-	if (at > 0 && heap->nodes[at].due_ms <
-			      heap->nodes[(at - 1) / WAYS].due_ms)
+	if (at > 0 &&
+	    heap->nodes[at].due_ms < heap->nodes[(at - 1) / WAYS].due_ms)
 		sift_up(heap, at);
 	else
 		sift_down(heap, at);

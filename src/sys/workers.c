@@ -64,8 +64,8 @@ static bool worker_retire(struct workers *workers)
 	bool retire;
 
 	pthread_mutex_lock(&workers->pool_lock);
-	retire = workers->stop || (workers->thread_count > 1 &&
-				   atomic_load(&workers->idle) > 0);
+	retire = workers->stop ||
+		 (workers->thread_count > 1 && atomic_load(&workers->idle) > 0);
 	if (retire)
 		workers->thread_count--;
 	pthread_mutex_unlock(&workers->pool_lock);
@@ -144,9 +144,9 @@ static bool listener_accept(struct workers *workers, int i,
 	}
 	arrival->listener = listener->number;
 	arrival->peer_size = sizeof(arrival->peer);
-	arrival->fd = accept4(listener->fd, (struct sockaddr *)&arrival->peer,
-			      &arrival->peer_size,
-			      SOCK_NONBLOCK | SOCK_CLOEXEC);
+	arrival->fd =
+		accept4(listener->fd, (struct sockaddr *)&arrival->peer,
+			&arrival->peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (arrival->fd < 0 && (errno == EMFILE || errno == ENFILE)) {
 		*ret_shortage = workers->spare_fd < 0;
 		listener_refuse(workers, listener);
@@ -314,8 +314,8 @@ static bool files_open(struct workers *workers)
 	workers->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	workers->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	workers->drained_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	workers->timer_fd = timerfd_create(CLOCK_MONOTONIC,
-					   TFD_CLOEXEC | TFD_NONBLOCK);
+	workers->timer_fd =
+		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	workers->spare_fd = eventfd(0, EFD_CLOEXEC);
 	return workers->epoll_fd >= 0 && workers->drained_fd >= 0 &&
 	       workers->spare_fd >= 0 &&
@@ -361,10 +361,10 @@ enum rc workers_open(TALLOC_CTX *mem, const struct workers_config *config,
 	       config->max_sessions < NAME_LISTENERS);
 	workers = workers_new(tmp, config);
 	/* Pages that no session ever used cost nothing. */
-	workers->slots = mmap(NULL, config->max_sessions * sizeof(struct slot),
-			      PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			      0);
+	workers->slots =
+		mmap(NULL, config->max_sessions * sizeof(struct slot),
+		     PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (workers->slots == MAP_FAILED)
 		return fault_set(fault, RC_TEMP, "4.3.0",
 				 "memory for %zu sessions: %m",
@@ -377,8 +377,7 @@ enum rc workers_open(TALLOC_CTX *mem, const struct workers_config *config,
 	started = thread_start(workers);
 	pthread_mutex_unlock(&workers->pool_lock);
 	if (!started)
-		return fault_set(fault, RC_TEMP, "4.3.0",
-				 "start a thread: %m");
+		return fault_set(fault, RC_TEMP, "4.3.0", "start a thread: %m");
 	*ret_workers = talloc_steal(mem, workers);
 	return RC_OK;
 }
@@ -395,8 +394,8 @@ enum rc workers_listen(struct workers *workers, int fd, int listener,
 	pthread_mutex_lock(&workers->pool_lock);
 	assert(workers->listener_count < LISTENERS_MAX);
 	i = workers->listener_count++;
-	workers->listeners[i] = (struct listener){ .fd = fd,
-						   .number = listener };
+	workers->listeners[i] =
+		(struct listener){ .fd = fd, .number = listener };
 	listener_arm(workers, i, EPOLL_CTL_ADD);
 	pthread_mutex_unlock(&workers->pool_lock);
 	return RC_OK;
@@ -459,8 +458,7 @@ int workers_drained_fd(const struct workers *workers)
 
 bool workers_wait_drained(struct workers *workers, int timeout_ms)
 {
-	struct pollfd drained = { .fd = workers->drained_fd,
-				  .events = POLLIN };
+	struct pollfd drained = { .fd = workers->drained_fd, .events = POLLIN };
 
 	return poll(&drained, 1, timeout_ms) > 0;
 }

@@ -73,9 +73,10 @@ struct workers_session {
 /* A connection was accepted (non-blocking, close-on-exec): returns its session
  * with run, fd and want filled in, to be run at once by this thread; or NULL
  * when the function has closed the fd. */
-typedef struct workers_session *workers_accept_fn(
-	void *arg, struct worker *me, int fd, int listener,
-	const struct sockaddr *peer, socklen_t peer_size);
+typedef struct workers_session *workers_accept_fn(void *arg, struct worker *me,
+						  int fd, int listener,
+						  const struct sockaddr *peer,
+						  socklen_t peer_size);
 /* No descriptors left: say so to the client in one short send. The fd is
  * closed afterwards. */
 typedef void workers_refuse_fn(void *arg, int fd, int listener);
@@ -83,9 +84,9 @@ typedef void workers_refuse_fn(void *arg, int fd, int listener);
 struct workers_config {
 	int max_threads;
 	size_t max_sessions;
-	int idle_ms;	    /* 0: 10 s */
-	size_t stack_bytes; /* of a thread; 0: 1 MiB */
-	void *arg;	    /* of the functions below */
+	int idle_ms;		     /* 0: 10 s */
+	size_t stack_bytes;	     /* of a thread; 0: 1 MiB */
+	void *arg;		     /* of the functions below */
 	workers_accept_fn *accepted; /* NULL without listeners */
 	workers_refuse_fn *refuse;   /* may be NULL */
 	/* Each may be NULL. */
@@ -100,8 +101,8 @@ MUST_CHECK enum rc workers_open(TALLOC_CTX *mem,
 				struct fault *fault);
 /* Accept on this socket (made non-blocking) from now on; `listener` is passed
  * to accepted. The fd becomes the workers' and is closed by drain. */
-MUST_CHECK enum rc workers_listen(struct workers *workers, int fd,
-				  int listener, struct fault *fault);
+MUST_CHECK enum rc workers_listen(struct workers *workers, int fd, int listener,
+				  struct fault *fault);
 /* A session that did not come from accept, or a job: run is called as soon as
  * a thread is free. RC_TEMP: max_sessions reached, it is still the caller's. */
 MUST_CHECK enum rc workers_add(struct workers *workers,

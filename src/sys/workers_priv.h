@@ -35,7 +35,7 @@ struct slot {
 	uint64_t armed_ms; /* 0, or when the timers look at it */
 	uint32_t generation;
 	uint8_t state;
-	uint8_t woke; /* reasons for the next run */
+	uint8_t woke;	 /* reasons for the next run */
 	bool is_watched; /* the fd is in the epoll set */
 	uint32_t next;	 /* workers_pool: in the free or the ready list */
 	uint32_t place;	 /* workers_timers */

@@ -195,8 +195,8 @@ static bool slot_park(struct workers *workers, uint32_t at,
 	} else if (slot->woke != 0) {
 		parked = false;
 	} else {
-		slot->state = next == WORKERS_PARK ? SLOT_PARKED :
-						     SLOT_SLEEPING;
+		slot->state =
+			next == WORKERS_PARK ? SLOT_PARKED : SLOT_SLEEPING;
 		timer_arm(workers, slot);
 		if (next == WORKERS_PARK && !slot_watch(workers, at)) {
 			slot->state = SLOT_RUNNING;
@@ -290,8 +290,7 @@ static size_t timers_take(struct workers *workers, uint64_t now_ms,
 	pthread_mutex_lock(&workers->timers_lock);
 	while ((first = timer_heap_first(&workers->timers)) != NULL &&
 	       first->due_ms <= now_ms && count < EXPIRE_BATCH) {
-		struct slot *slot =
-			HOLDER_OF(first->place, struct slot, place);
+		struct slot *slot = HOLDER_OF(first->place, struct slot, place);
 
 		slots[count++] = (uint32_t)(slot - workers->slots);
 		timer_heap_clear(&workers->timers, &slot->place);

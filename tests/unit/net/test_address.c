@@ -100,8 +100,8 @@ static void a_network_has_what_it_has(void **state)
 		{ "[::1]/128", "[::1]/128", "::1", "127.0.0.1" },
 		{ "2001:db8::/33", "[2001:db8::]/33", "2001:db8:7fff::1",
 		  "2001:db8:8000::1" },
-		{ "[2001:db8::]/32", "[2001:db8::]/32", "2001:db8:ffff::",
-		  "2001:db9::" },
+		{ "[2001:db8::]/32", "[2001:db8::]/32",
+		  "2001:db8:ffff::", "2001:db9::" },
 		{ "192.0.2.1/24", NULL, NULL, NULL },
 		{ "[2001:db8::1]/64", NULL, NULL, NULL },
 		{ "192.0.2.0/33", NULL, NULL, NULL },
@@ -127,11 +127,11 @@ static void a_network_has_what_it_has(void **state)
 			continue;
 		assert_string_equal(net_network_text(&network, text),
 				    cases[i].text);
-		assert_true(net_address_parse(span_from(cases[i].in),
-					      &address));
+		assert_true(
+			net_address_parse(span_from(cases[i].in), &address));
 		assert_true(net_network_has(&network, &address));
-		assert_true(net_address_parse(span_from(cases[i].out),
-					      &address));
+		assert_true(
+			net_address_parse(span_from(cases[i].out), &address));
 		assert_false(net_network_has(&network, &address));
 	}
 }
@@ -167,8 +167,8 @@ static void addresses_have_their_forms(void **state)
 		char reverse[NET_REVERSE_TEXT_MAX];
 		struct net_address address, again;
 
-		assert_true(net_address_parse(span_from(cases[i].in),
-					      &address));
+		assert_true(
+			net_address_parse(span_from(cases[i].in), &address));
 		again = address;
 		net_address_set_port(&address, 25);
 		assert_string_equal(net_endpoint_text(&address, endpoint),

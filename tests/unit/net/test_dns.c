@@ -24,8 +24,8 @@ struct zone_line {
 };
 
 #define RDATA(s) (s), sizeof(s) - 1
-#define MX_A "\0\012\1a\2mx\4test\0"
-#define MX_B "\0\024\1b\2mx\4test\0"
+#define MX_A	 "\0\012\1a\2mx\4test\0"
+#define MX_B	 "\0\024\1b\2mx\4test\0"
 
 static const struct zone_line zone[] = {
 	{ "two.test", DNS_MX, RDATA(MX_B), 0 },
@@ -33,8 +33,8 @@ static const struct zone_line zone[] = {
 	{ "null.test", DNS_MX, RDATA("\0\0\0"), 0 },
 	{ "bad.test", DNS_MX, RDATA("\0"), 0 },
 	{ "a.mx.test", DNS_A, RDATA("\300\0\2\1"), 0 },
-	{ "a.mx.test", DNS_AAAA, RDATA("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1"),
-	  0 },
+	{ "a.mx.test", DNS_AAAA,
+	  RDATA("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1"), 0 },
 	{ "b.mx.test", DNS_A, RDATA("\300\0\2\2"), 0 },
 	{ "alias.test", DNS_CNAME, RDATA("\1b\2mx\4test\0"), 0 },
 	{ "text.test", DNS_TXT, RDATA("\5hello\6 world"), 0 },
@@ -106,8 +106,7 @@ static void answers_add(struct buf *out, const char *name, unsigned type,
 				   zone[i].rdata, zone[i].size);
 			(*count)++;
 			put_record(out, DNS_A,
-				   (struct span){ zone[i].rdata,
-						  zone[i].size },
+				   (struct span){ zone[i].rdata, zone[i].size },
 				   "\300\0\2\2", 4);
 			(*count)++;
 		} else if (zone[i].type == type) {
@@ -124,7 +123,8 @@ static void answers_add(struct buf *out, const char *name, unsigned type,
 /* false: keep silent. */
 static bool reply_make(struct buf *out, const char *query, size_t size)
 {
-	static const char soa[] = "\0\0\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1";
+	static const char soa[] =
+		"\0\0\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1";
 	char name[256];
 	size_t name_size = question_name(query + 12, size - 12, name);
 	unsigned type = (unsigned char)query[12 + name_size + 1];
@@ -257,11 +257,10 @@ static void hosts_and_numbers_never_leave_the_process(void **state)
 		struct fault fault;
 
 		print_message("  %s\n", cases[i].why);
-		assert_int_equal(dns_host_addresses(tmp, world.dns,
-						    cases[i].name,
-						    cases[i].families, &host,
-						    &fault),
-				 cases[i].rc);
+		assert_int_equal(
+			dns_host_addresses(tmp, world.dns, cases[i].name,
+					   cases[i].families, &host, &fault),
+			cases[i].rc);
 		if (cases[i].rc != RC_OK)
 			continue;
 		assert_int_equal(host->count, cases[i].count);
@@ -276,11 +275,9 @@ static void hosts_and_numbers_never_leave_the_process(void **state)
 static void an_address_has_the_first_name_of_the_file(void **state)
 {
 	static const char *const cases[][2] = {
-		{ "192.0.2.7", "Seven.test" },
-		{ "2001:db8::7", "seven.test" },
-		{ "127.0.0.1", "localhost" },
-		{ "::1", "localhost" },
-		{ "10.2.3.4", "host.test" },  /* DNS, a private zone */
+		{ "192.0.2.7", "Seven.test" }, { "2001:db8::7", "seven.test" },
+		{ "127.0.0.1", "localhost" },  { "::1", "localhost" },
+		{ "10.2.3.4", "host.test" },   /* DNS, a private zone */
 		{ "127.0.0.9", "local.test" }, /* DNS, though loopback */
 	};
 
@@ -291,8 +288,8 @@ static void an_address_has_the_first_name_of_the_file(void **state)
 		const char *name;
 
 		print_message("  %s\n", cases[i][0]);
-		assert_true(net_address_parse(span_from(cases[i][0]),
-					      &address));
+		assert_true(
+			net_address_parse(span_from(cases[i][0]), &address));
 		assert_int_equal(dns_address_name(tmp, world.dns, &address,
 						  &name, &fault),
 				 RC_OK);
@@ -325,9 +322,9 @@ static void records_come_as_the_zone_has_them(void **state)
 	struct dns_answer *answer;
 	struct fault fault = { 0 };
 
-	assert_int_equal(dns_query(tmp, world.dns, "two.test", DNS_MX, &answer,
-				   &fault),
-			 RC_OK);
+	assert_int_equal(
+		dns_query(tmp, world.dns, "two.test", DNS_MX, &answer, &fault),
+		RC_OK);
 	assert_int_equal(answer->count, 2);
 	for (size_t i = 0; i < 2; i++) {
 		bool is_a = answer->records[i].preference == 10;
@@ -336,9 +333,9 @@ static void records_come_as_the_zone_has_them(void **state)
 				    is_a ? "a.mx.test" : "b.mx.test");
 		assert_int_equal(answer->records[i].ttl_s, 60);
 	}
-	assert_int_equal(dns_query(tmp, world.dns, "null.test", DNS_MX, &answer,
-				   &fault),
-			 RC_OK);
+	assert_int_equal(
+		dns_query(tmp, world.dns, "null.test", DNS_MX, &answer, &fault),
+		RC_OK);
 	assert_string_equal(answer->records[0].name, "");
 	assert_int_equal(dns_query(tmp, world.dns, "text.test", DNS_TXT,
 				   &answer, &fault),
@@ -348,9 +345,9 @@ static void records_come_as_the_zone_has_them(void **state)
 				   DNS_TLSA, &answer, &fault),
 			 RC_OK);
 	assert_int_equal(answer->records[0].data.len, 7);
-	assert_int_equal(dns_query(tmp, world.dns, "alias.test", DNS_A, &answer,
-				   &fault),
-			 RC_OK);
+	assert_int_equal(
+		dns_query(tmp, world.dns, "alias.test", DNS_A, &answer, &fault),
+		RC_OK);
 	assert_string_equal(answer->name, "b.mx.test");
 }
 
@@ -481,8 +478,8 @@ static int confined_run(void)
 		return 1;
 	if (chroot("/proc/self/fdinfo") != 0) /* as good as empty */
 		return 2;
-	if (dns_host_addresses(dns, dns, "seven.test", DNS_BOTH, &host,
-			       NULL) != RC_OK)
+	if (dns_host_addresses(dns, dns, "seven.test", DNS_BOTH, &host, NULL) !=
+	    RC_OK)
 		return 3;
 	if (dns_query(dns, dns, "two.test", DNS_MX, &answer, NULL) != RC_OK)
 		return 4;
@@ -540,13 +537,20 @@ static void a_host_name_has_sound_labels(void **state)
 		const char *name;
 		bool valid;
 	} cases[] = {
-		{ "a", true },		 { "mx.example.test", true },
-		{ "mx.example.test.", true }, { "under_score.test", true },
-		{ "3com.test", true },	 { "", false },
-		{ ".", false },		 { "a..b", false },
-		{ "-a.test", false },	 { "a-.test", false },
-		{ "1.2.3.4", false },	 { "sp ace.test", false },
-		{ "a\\.test", false },	 { ".a", false },
+		{ "a", true },
+		{ "mx.example.test", true },
+		{ "mx.example.test.", true },
+		{ "under_score.test", true },
+		{ "3com.test", true },
+		{ "", false },
+		{ ".", false },
+		{ "a..b", false },
+		{ "-a.test", false },
+		{ "a-.test", false },
+		{ "1.2.3.4", false },
+		{ "sp ace.test", false },
+		{ "a\\.test", false },
+		{ ".a", false },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -34,18 +34,36 @@ static void lines_come_out_whole_whatever_their_ends(void **state)
 		enum rc rc[3];
 		const char *lines[3];
 	} cases[] = {
-		{ "both ends", "a\r\nbc\nd\r\n", 10,
-		  { RC_OK, RC_OK, RC_OK }, { "a", "bc", "d" } },
-		{ "empty lines", "\r\n\n", 10, { RC_OK, RC_OK, RC_NONE },
+		{ "both ends",
+		  "a\r\nbc\nd\r\n",
+		  10,
+		  { RC_OK, RC_OK, RC_OK },
+		  { "a", "bc", "d" } },
+		{ "empty lines",
+		  "\r\n\n",
+		  10,
+		  { RC_OK, RC_OK, RC_NONE },
 		  { "", "", NULL } },
-		{ "a CR inside stays", "a\rb\r\r\n", 10, { RC_OK, RC_NONE },
+		{ "a CR inside stays",
+		  "a\rb\r\r\n",
+		  10,
+		  { RC_OK, RC_NONE },
 		  { "a\rb\r" } },
-		{ "as long as allowed", "12345\r\n", 5, { RC_OK, RC_NONE },
+		{ "as long as allowed",
+		  "12345\r\n",
+		  5,
+		  { RC_OK, RC_NONE },
 		  { "12345" } },
-		{ "one byte too long, and the next", "123456\r\nok\r\n", 5,
-		  { RC_PERM, RC_OK, RC_NONE }, { NULL, "ok" } },
-		{ "half a line at the end", "a\r\nb", 10,
-		  { RC_OK, RC_TEMP, RC_TEMP }, { "a" } },
+		{ "one byte too long, and the next",
+		  "123456\r\nok\r\n",
+		  5,
+		  { RC_PERM, RC_OK, RC_NONE },
+		  { NULL, "ok" } },
+		{ "half a line at the end",
+		  "a\r\nb",
+		  10,
+		  { RC_OK, RC_TEMP, RC_TEMP },
+		  { "a" } },
 		{ "nothing", "", 10, { RC_NONE, RC_TEMP, RC_TEMP }, { NULL } },
 	};
 
@@ -146,13 +164,12 @@ static void all_that_is_written_arrives_in_order(void **state)
 
 	stream = stream_on(tmp, &far);
 	assert_int_equal(pthread_create(&thread, NULL, reader_main, &far), 0);
-	assert_int_equal(net_stream_writef(stream, NULL, "%s %d\r\n", "RCPT",
-					   1),
-			 RC_OK);
+	assert_int_equal(
+		net_stream_writef(stream, NULL, "%s %d\r\n", "RCPT", 1), RC_OK);
 	assert_int_equal(net_stream_writev(stream, parts, 3, NULL), RC_OK);
-	assert_int_equal(net_stream_write(stream, (struct span){ big, BIG },
-					  NULL),
-			 RC_OK);
+	assert_int_equal(
+		net_stream_write(stream, (struct span){ big, BIG }, NULL),
+		RC_OK);
 	assert_int_equal(net_stream_write(stream, SPAN_OF("tail"), NULL),
 			 RC_OK);
 	assert_int_equal(net_stream_flush(stream, NULL), RC_OK);

@@ -85,9 +85,9 @@ static int setup(void **state)
 	EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
 	EVP_PKEY *rsa_key = EVP_RSA_gen(2048);
 	X509 *ca = cert_make(ca_key, "Test CA", NULL, NULL, NULL, 1);
-	X509 *cert = cert_make(key, "mx.example.test",
-			       "DNS:mx.example.test,DNS:*.wild.test", ca,
-			       ca_key, 2);
+	X509 *cert =
+		cert_make(key, "mx.example.test",
+			  "DNS:mx.example.test,DNS:*.wild.test", ca, ca_key, 2);
 	X509 *rsa = cert_make(rsa_key, "rsa.example.test", NULL, ca, ca_key, 3);
 
 	snprintf(files.dir, sizeof(files.dir), "/tmp/postern-test-tls-XXXXXX");
@@ -189,8 +189,8 @@ static void *peer_main(void *arg)
 	struct fault fault = { 0 };
 	struct tls *tls;
 
-	assert_int_equal(
-		tls_accept(tmp, peer->server, peer->fd, &tls, &fault), RC_OK);
+	assert_int_equal(tls_accept(tmp, peer->server, peer->fd, &tls, &fault),
+			 RC_OK);
 	do
 		peer->ended = tls_handshake(tls, &fault);
 	while (peer_wait(peer, peer->ended));
@@ -256,55 +256,98 @@ static void a_level_gets_what_it_demands_or_nothing(void **state)
 		enum tls_trust trust;
 		const char *text;
 	} cases[] = {
-		{ "may, unknown authority", false, { .level = TLS_MAY }, RC_OK,
-		  TLS_UNTRUSTED, NULL },
-		{ "encrypt, known authority", true, { .level = TLS_ENCRYPT },
-		  RC_OK, TLS_TRUSTED, NULL },
-		{ "secure, the name fits", true,
+		{ "may, unknown authority",
+		  false,
+		  { .level = TLS_MAY },
+		  RC_OK,
+		  TLS_UNTRUSTED,
+		  NULL },
+		{ "encrypt, known authority",
+		  true,
+		  { .level = TLS_ENCRYPT },
+		  RC_OK,
+		  TLS_TRUSTED,
+		  NULL },
+		{ "secure, the name fits",
+		  true,
 		  { .level = TLS_SECURE,
 		    .nexthop_domain = "example.test",
 		    .match = nexthop_words,
 		    .match_count = 2 },
-		  RC_OK, TLS_VERIFIED, NULL },
-		{ "secure, another name", true,
+		  RC_OK,
+		  TLS_VERIFIED,
+		  NULL },
+		{ "secure, another name",
+		  true,
 		  { .level = TLS_SECURE,
 		    .nexthop_domain = "example.org",
 		    .match = nexthop_words,
 		    .match_count = 2 },
-		  RC_TEMP, 0, "Server certificate not verified" },
-		{ "secure, no names to match", true, { .level = TLS_SECURE },
-		  RC_TEMP, 0, "Server certificate not verified" },
-		{ "secure, unknown authority", false,
+		  RC_TEMP,
+		  0,
+		  "Server certificate not verified" },
+		{ "secure, no names to match",
+		  true,
+		  { .level = TLS_SECURE },
+		  RC_TEMP,
+		  0,
+		  "Server certificate not verified" },
+		{ "secure, unknown authority",
+		  false,
 		  { .level = TLS_SECURE,
 		    .nexthop_domain = "example.test",
 		    .match = nexthop_words,
 		    .match_count = 2 },
-		  RC_TEMP, 0, "Server certificate not verified" },
-		{ "verify, by the configuration's names", true,
-		  { .level = TLS_VERIFY, .hostname = "mx.other.test" }, RC_OK,
-		  TLS_VERIFIED, NULL },
-		{ "verify, the host's name", true,
+		  RC_TEMP,
+		  0,
+		  "Server certificate not verified" },
+		{ "verify, by the configuration's names",
+		  true,
+		  { .level = TLS_VERIFY, .hostname = "mx.other.test" },
+		  RC_OK,
+		  TLS_VERIFIED,
+		  NULL },
+		{ "verify, the host's name",
+		  true,
 		  { .level = TLS_VERIFY,
 		    .hostname = "a.wild.test",
 		    .match = hostname_words,
 		    .match_count = 1 },
-		  RC_OK, TLS_VERIFIED, NULL },
-		{ "a fingerprint that is not its own", false,
+		  RC_OK,
+		  TLS_VERIFIED,
+		  NULL },
+		{ "a fingerprint that is not its own",
+		  false,
 		  { .level = TLS_FINGERPRINT,
 		    .match = wrong_print,
 		    .match_count = 1 },
-		  RC_TEMP, 0, "Server certificate not verified" },
-		{ "dane is not there yet", true, { .level = TLS_DANE }, RC_CONF,
-		  0, "TLS security level dane is not available" },
-		{ "no common protocol", true,
+		  RC_TEMP,
+		  0,
+		  "Server certificate not verified" },
+		{ "dane is not there yet",
+		  true,
+		  { .level = TLS_DANE },
+		  RC_CONF,
+		  0,
+		  "TLS security level dane is not available" },
+		{ "no common protocol",
+		  true,
 		  { .level = TLS_MAY, .strength.protocols = "<=TLSv1.1" },
-		  RC_TEMP, 0, NULL },
-		{ "no common cipher", true,
+		  RC_TEMP,
+		  0,
+		  NULL },
+		{ "no common cipher",
+		  true,
 		  { .level = TLS_MAY,
 		    .strength = { "<=TLSv1.2", "null", NULL, NULL } },
-		  RC_TEMP, 0, NULL },
-		{ "a grade that is none", true,
-		  { .level = TLS_MAY, .strength.grade = "best" }, RC_CONF, 0,
+		  RC_TEMP,
+		  0,
+		  NULL },
+		{ "a grade that is none",
+		  true,
+		  { .level = TLS_MAY, .strength.grade = "best" },
+		  RC_CONF,
+		  0,
 		  "invalid TLS cipher grade: \"best\"" },
 	};
 
@@ -352,9 +395,9 @@ static void the_right_fingerprint_is_enough(void **state)
 	ours.ca_file = NULL;
 	client = client_of(tmp, &ours);
 	stream = peer_start(tmp, &peer, server);
-	assert_int_equal(tls_connect(tmp, client, &policy, stream, "p", &tls,
-				     NULL),
-			 RC_OK);
+	assert_int_equal(
+		tls_connect(tmp, client, &policy, stream, "p", &tls, NULL),
+		RC_OK);
 	prints[0] = tls_facts(tls)->fingerprint;
 	prints[1] = tls_facts(tls)->key_fingerprint;
 	assert_int_equal(strlen(prints[0]), 95);
@@ -408,10 +451,10 @@ static void lines_cross_and_the_summary_is_the_references(void **state)
 	for (int i = 0; i < 10; i++) {
 		size_t part = big / 10;
 
-		assert_int_equal(
-			net_stream_write(stream, (struct span){ bytes, part },
-					 NULL),
-			RC_OK);
+		assert_int_equal(net_stream_write(stream,
+						  (struct span){ bytes, part },
+						  NULL),
+				 RC_OK);
 		assert_int_equal(net_stream_flush(stream, NULL), RC_OK);
 		back = mem_array(tmp, char, part);
 		assert_int_equal(net_stream_read(stream, back, part, NULL),
@@ -471,8 +514,8 @@ static void a_session_is_resumed_only_under_the_same_demands(void **state)
 				 RC_OK);
 		assert_int_equal(tls_facts(tls)->resumed, steps[i].resumed);
 		assert_int_equal(tls_facts(tls)->trust,
-				 steps[i].policy == &secure ? TLS_VERIFIED :
-							      TLS_TRUSTED);
+				 steps[i].policy == &secure ? TLS_VERIFIED
+							    : TLS_TRUSTED);
 		talloc_free(tls);
 		talloc_free(stream);
 		pthread_join(peer.thread, NULL);
@@ -509,9 +552,9 @@ static void a_ticket_lives_for_two_time_outs(void **state)
 		print_message("  %s\n", steps[i].why);
 		sleep((unsigned)steps[i].sleep_s); /* the clock is OpenSSL's */
 		stream = peer_start(tmp, &peer, server);
-		assert_int_equal(tls_connect(tmp, client, &may, stream, "p",
-					     &tls, NULL),
-				 RC_OK);
+		assert_int_equal(
+			tls_connect(tmp, client, &may, stream, "p", &tls, NULL),
+			RC_OK);
 		assert_int_equal(net_stream_writef(stream, NULL, "x\r\n"),
 				 RC_OK);
 		assert_int_equal(net_stream_read_line(stream, 9, &line, NULL),
@@ -542,8 +585,9 @@ static void what_is_no_handshake_ends_it(void **state)
 		int fds[2];
 
 		print_message("  %s\n", cases[i].why);
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK,
-					    0, fds),
+		assert_int_equal(socketpair(AF_UNIX,
+					    SOCK_STREAM | SOCK_NONBLOCK, 0,
+					    fds),
 				 0);
 		assert_int_equal(tls_accept(tmp, server_of(tmp, &theirs),
 					    fds[0], &tls, &fault),
@@ -590,16 +634,19 @@ static void bad_files_and_settings_are_one_clear_line(void **state)
 		const char *starts; /* NULL: it is good */
 	} cases[] = {
 		{ "a chain file",
-		  { .prefix = "smtpd", .chain_files = files.chain }, NULL },
+		  { .prefix = "smtpd", .chain_files = files.chain },
+		  NULL },
 		{ "two files, a key and its certificate",
 		  { .prefix = "smtpd",
-		    .chain_files = mem_printf(NULL, "%s, %s", files.key,
-					      files.cert) },
+		    .chain_files =
+			    mem_printf(NULL, "%s, %s", files.key, files.cert) },
 		  NULL },
-		{ "no certificate", { .prefix = "smtpd" },
+		{ "no certificate",
+		  { .prefix = "smtpd" },
 		  "No server certs available" },
 		{ "anonymous on purpose",
-		  { .prefix = "smtpd", .cert_file = "none" }, NULL },
+		  { .prefix = "smtpd", .cert_file = "none" },
+		  NULL },
 		{ "a missing file",
 		  { .prefix = "smtpd", .cert_file = "/nonexistent.pem" },
 		  "smtpd_tls_cert_file = /nonexistent.pem: error:" },
@@ -627,8 +674,8 @@ static void bad_files_and_settings_are_one_clear_line(void **state)
 		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 		struct tls_server *server;
 		struct fault fault = { 0 };
-		enum rc rc = tls_server_open(tmp, &cases[i].config, &server,
-					     &fault);
+		enum rc rc =
+			tls_server_open(tmp, &cases[i].config, &server, &fault);
 
 		print_message("  %s: %s\n", cases[i].why, fault.text);
 		assert_int_equal(rc, cases[i].starts == NULL ? RC_OK : RC_CONF);
@@ -736,7 +783,8 @@ int main(void)
 			a_session_is_resumed_only_under_the_same_demands),
 		cmocka_unit_test(a_ticket_lives_for_two_time_outs),
 		cmocka_unit_test(what_is_no_handshake_ends_it),
-		cmocka_unit_test(a_silent_server_costs_the_time_out_and_no_more),
+		cmocka_unit_test(
+			a_silent_server_costs_the_time_out_and_no_more),
 		cmocka_unit_test(bad_files_and_settings_are_one_clear_line),
 		cmocka_unit_test(names_match_as_rfc_6125_says),
 		cmocka_unit_test(protocol_lists_mean_what_they_say),

@@ -42,8 +42,7 @@ static void what_was_replaced_is_read_back(void **state)
 
 	assert_int_equal(file_read(tmp, dir_fd, "x", 10, &got, &fault),
 			 RC_NONE);
-	assert_string_equal(fault.text,
-			    "open x: No such file or directory");
+	assert_string_equal(fault.text, "open x: No such file or directory");
 	assert_int_equal(file_replace(dir_fd, "x", SPAN_OF("a\0b"), 0640, NULL),
 			 RC_OK);
 	assert_int_equal(fstatat(dir_fd, "x", &st, 0), 0);
@@ -80,24 +79,24 @@ static void a_lock_keeps_others_out_until_it_is_closed(void **state)
 		int b = openat(dir_fd, "lock", O_RDWR);
 		uint64_t begun;
 
-		assert_int_equal(file_lock(a, styles[i], FILE_LOCK_SHARED, 0,
-					   NULL),
-				 RC_OK);
-		assert_int_equal(file_lock(b, styles[i], FILE_LOCK_SHARED, 0,
-					   NULL),
-				 RC_OK);
-		assert_int_equal(file_lock(b, styles[i], FILE_LOCK_EXCLUSIVE, 0,
-					   NULL),
-				 RC_NONE);
+		assert_int_equal(
+			file_lock(a, styles[i], FILE_LOCK_SHARED, 0, NULL),
+			RC_OK);
+		assert_int_equal(
+			file_lock(b, styles[i], FILE_LOCK_SHARED, 0, NULL),
+			RC_OK);
+		assert_int_equal(
+			file_lock(b, styles[i], FILE_LOCK_EXCLUSIVE, 0, NULL),
+			RC_NONE);
 		begun = clock_mono_ms();
-		assert_int_equal(file_lock(b, styles[i], FILE_LOCK_EXCLUSIVE,
-					   30, NULL),
-				 RC_NONE);
+		assert_int_equal(
+			file_lock(b, styles[i], FILE_LOCK_EXCLUSIVE, 30, NULL),
+			RC_NONE);
 		assert_true(clock_mono_ms() - begun >= 30);
 		close(a);
-		assert_int_equal(file_lock(b, styles[i], FILE_LOCK_EXCLUSIVE, 0,
-					   NULL),
-				 RC_OK);
+		assert_int_equal(
+			file_lock(b, styles[i], FILE_LOCK_EXCLUSIVE, 0, NULL),
+			RC_OK);
 		close(b);
 	}
 	assert_int_equal(unlinkat(dir_fd, "lock", 0), 0);

@@ -217,8 +217,7 @@ static void a_full_socket_says_so_and_the_packet_can_be_sent_again(void **state)
 	assert_true(sent > 0 && sent < 1000);
 	assert_int_equal(packet_send(fds[0], &out, NULL), RC_NONE);
 	for (int i = 0; i < sent; i++)
-		assert_int_equal(packet_receive(tmp, fds[1], &in, NULL),
-				 RC_OK);
+		assert_int_equal(packet_receive(tmp, fds[1], &in, NULL), RC_OK);
 	assert_int_equal(packet_send(fds[0], &out, NULL), RC_OK);
 	pair_close(fds);
 }

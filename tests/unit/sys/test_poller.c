@@ -210,12 +210,11 @@ static void signals_come_through_the_loop(void **state)
 	struct poller *poller = poller_new();
 	int got = 0, other = 0;
 
-	assert_int_equal(poller_signal(poller, SIGUSR1, signal_seen, &got,
-				       NULL),
-			 RC_OK);
-	assert_int_equal(poller_signal(poller, SIGHUP, signal_seen, &other,
-				       NULL),
-			 RC_OK);
+	assert_int_equal(
+		poller_signal(poller, SIGUSR1, signal_seen, &got, NULL), RC_OK);
+	assert_int_equal(
+		poller_signal(poller, SIGHUP, signal_seen, &other, NULL),
+		RC_OK);
 	raise(SIGUSR1);
 	assert_int_equal(got, 0);
 	assert_int_equal(poller_run_once(poller, 1000, NULL), RC_OK);

@@ -62,8 +62,8 @@ static void a_child_sees_its_files_and_no_others(void **state)
 	/* 3 and 4 change places on the way; 5 is nowhere. */
 	struct child_file files[] = { { 4, 3 }, { 3, 4 }, { -1, 6 } };
 	struct child_spec spec = { .files = files, .file_count = 3 };
-	int zero = open("/dev/zero", O_RDONLY), full = open("/dev/full",
-							    O_RDONLY);
+	int zero = open("/dev/zero", O_RDONLY),
+	    full = open("/dev/full", O_RDONLY);
 
 	if (zero != 3)
 		assert_int_equal(dup2(zero, 3), 3);
@@ -75,9 +75,8 @@ static void a_child_sees_its_files_and_no_others(void **state)
 			       "readlink /proc/$$/fd/$i; done; true",
 			       text),
 			 0);
-	assert_string_equal(text,
-			    "0\n/dev/null\n2\n/dev/null\n3\n/dev/full\n"
-			    "4\n/dev/zero\n5\n6\n/dev/null\n200\n");
+	assert_string_equal(text, "0\n/dev/null\n2\n/dev/null\n3\n/dev/full\n"
+				  "4\n/dev/zero\n5\n6\n/dev/null\n200\n");
 	close(3);
 	close(4);
 	close(200);
@@ -252,8 +251,8 @@ static void a_log_line_is_one_clean_line(void **state)
 	char path[32], text[TEXT_MAX], head[128];
 	int fd = log_file(path);
 
-	snprintf(head, sizeof(head), " postfix/test[%d]: warning: ",
-		 (int)getpid());
+	snprintf(head, sizeof(head),
+		 " postfix/test[%d]: warning: ", (int)getpid());
 	log_open("postfix", "test", LOG_TO_FD, fd, LOG_MAIL);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const char *at;

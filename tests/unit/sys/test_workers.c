@@ -115,8 +115,8 @@ static struct workers *engine(struct world *world, int threads, size_t sessions,
 	struct fault fault;
 
 	world_now = world;
-	assert_int_equal(
-		workers_open(NULL, &config, &world->workers, &fault), RC_OK);
+	assert_int_equal(workers_open(NULL, &config, &world->workers, &fault),
+			 RC_OK);
 	return world->workers;
 }
 
@@ -138,9 +138,9 @@ static int dial(const struct sockaddr_in *address)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	assert_int_equal(connect(fd, (const struct sockaddr *)address,
-				 sizeof(*address)),
-			 0);
+	assert_int_equal(
+		connect(fd, (const struct sockaddr *)address, sizeof(*address)),
+		0);
 	return fd;
 }
 
@@ -290,10 +290,10 @@ static void the_deadline_of_the_moment_counts(void **state)
 	for (int i = 0; i < 20; i++) {
 		struct job *job = mem_new(NULL, struct job);
 
-		assert_int_equal(
-			socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-				   ends[i]),
-			0);
+		assert_int_equal(socketpair(AF_UNIX,
+					    SOCK_STREAM | SOCK_NONBLOCK, 0,
+					    ends[i]),
+				 0);
 		job->session.run = deadline_run;
 		job->session.fd = ends[i][0];
 		job->session.want = EPOLLIN;
