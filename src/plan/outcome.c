@@ -316,16 +316,10 @@ static void update_file(struct attempt *attempt, uint64_t next_us)
 		log_warning("%s: %s", id, fault.text);
 }
 
-static void attempt_park(struct attempt *attempt)
+static uint8_t *done_flags(TALLOC_CTX *mem, const struct attempt *attempt)
 {
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct qmgr *qmgr = attempt->qmgr;
-	struct message *message = attempt->message;
 	size_t count = attempt->env->recipient_count;
-	uint8_t *done = mem_array(tmp, uint8_t, count);
-	const char **reasons = mem_array(tmp, const char *, count);
-	uint64_t next_us = next_attempt_us(attempt);
-	bool hold = message->want_hold;
+	uint8_t *done = mem_array(mem, uint8_t, count);
 
 	for (size_t i = 0; i < count; i++) {
 		const struct part *part = &attempt->parts[i];
@@ -333,9 +327,38 @@ static void attempt_park(struct attempt *attempt)
 		done[i] = part->state == PART_SETTLED ||
 			  part->state == PART_SENT ||
 			  part->state == PART_FAILED;
-		if (part->status != NULL)
-			reasons[i] = part->status->reason;
 	}
+	return done;
+}
+
+void attempt_move(struct attempt *attempt)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	const struct delivery *delivery;
+
+	/* Nobody may be reading it where it is. */
+	if (attempt->message->place == NULL || attempt->notices > 0)
+		return;
+	DL_FOREACH (attempt->deliveries, delivery)
+		if (delivery->entry.is_busy)
+			return;
+	move_to_file(attempt, done_flags(tmp, attempt), attempt->qmgr->now_us);
+}
+
+static void attempt_park(struct attempt *attempt)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct qmgr *qmgr = attempt->qmgr;
+	struct message *message = attempt->message;
+	size_t count = attempt->env->recipient_count;
+	uint8_t *done = done_flags(tmp, attempt);
+	const char **reasons = mem_array(tmp, const char *, count);
+	uint64_t next_us = next_attempt_us(attempt);
+	bool hold = message->want_hold;
+
+	for (size_t i = 0; i < count; i++)
+		if (attempt->parts[i].status != NULL)
+			reasons[i] = attempt->parts[i].status->reason;
 	if (message->place != NULL)
 		move_to_file(attempt, done, next_us);
 	else

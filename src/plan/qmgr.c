@@ -243,10 +243,12 @@ static void straggler(void *arg, const struct place *place,
 	struct store_entry *entry;
 	struct fault fault;
 
-	/* What is active is being read by agents: it is moved afterwards. */
-	if (message == NULL || message->place == NULL ||
-	    message->attempt != NULL)
+	if (message == NULL || message->place == NULL)
 		return;
+	if (message->attempt != NULL) {
+		attempt_move(message->attempt);
+		return;
+	}
 	if (store_read(qmgr, qmgr->store, message->place, queue_id, &entry,
 		       &fault) == RC_OK) {
 		struct place to = *message->place;

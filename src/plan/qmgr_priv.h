@@ -154,6 +154,8 @@ void attempt_decide(struct attempt *attempt, uint32_t recipient,
 		    const char *reason);
 /* Go on: save, send notices, finish or park. The attempt may be gone then. */
 void attempt_progress(struct attempt *attempt);
+/* From the journal to a file of its own, unless somebody reads it there. */
+void attempt_move(struct attempt *attempt);
 /* All that is not saved, in one go. */
 void attempt_save(struct attempt *attempt, bool with_deferred);
 

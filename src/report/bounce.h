@@ -6,7 +6,7 @@
  * Holds    bounce_report returns RC_OK when all notices of the report are on
  *          stable storage, or none is due
  * Errors   RC_TEMP try again later
- * Threads  one
+ * Threads  a bounce is immutable: any thread may report
  */
 #pragma once
 

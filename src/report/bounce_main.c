@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -9,9 +10,12 @@
 #include "sys/log.h"
 #include "sys/poller.h"
 #include "sys/socket_unix.h"
+#include "sys/workers.h"
 
 enum {
-	AT_ONCE = 20, /* requests that may wait in the socket */
+	AT_ONCE = 40,	  /* notices under way; one flush serves many */
+	THREADS_MAX = 10,
+	DRAIN_MS = 15000,
 	STATUSES_MAX = 10000,
 	MEMORY_BUDGET_BYTES = 16 * 1024 * 1024,
 	COMMIT_TIMEOUT_MS = 10000,
@@ -26,6 +30,7 @@ struct program {
 	struct poller_timer tick;
 	struct intake *intake;
 	struct bounce *bounce;
+	struct workers *workers;
 	int links;
 	int intake_fd;
 };
@@ -37,7 +42,11 @@ struct link {
 	struct poller_watch *watch;
 };
 
+/* Belongs to the thread that works on it. */
 struct request {
+	struct workers_session session;
+	struct bounce *bounce;
+	int answer_fd; /* its own, so that the link may go */
 	uint64_t id, offset;
 	uint32_t kind;
 	const char *queue_id;
@@ -50,16 +59,16 @@ static int request_done(struct request *request)
 {
 	if (request->fd >= 0)
 		close(request->fd);
+	if (request->answer_fd >= 0)
+		close(request->answer_fd);
 	return 0;
 }
 
-static struct request *request_take(TALLOC_CTX *mem, struct packet_in *in)
+static bool request_take(struct request *request, struct packet_in *in)
 {
-	struct request *request = mem_new(mem, struct request);
 	uint32_t count;
 
 	request->fd = packet_take_fd(in);
-	talloc_set_destructor(request, request_done);
 	request->id = packet_take_u64(in);
 	request->kind = packet_take_u32(in);
 	request->queue_id = packet_take_text(in, request);
@@ -68,18 +77,27 @@ static struct request *request_take(TALLOC_CTX *mem, struct packet_in *in)
 	if (in->bad || in->type != WIRE_NOTICE ||
 	    request->kind > NOTICE_SUCCESS || count > STATUSES_MAX ||
 	    request->fd < 0)
-		return NULL;
+		return false;
 	request->statuses =
 		mem_array(request, struct delivery_status, count);
 	for (uint32_t i = 0; i < count; i++)
 		if (!delivery_status_take(in, request,
 					  &request->statuses[request->count++]))
-			return NULL;
+			return false;
+	return true;
+}
+
+static struct request *request_new(const struct program *program)
+{
+	struct request *request = mem_new(NULL, struct request);
+
+	request->fd = request->answer_fd = -1;
+	request->bounce = program->bounce;
+	talloc_set_destructor(request, request_done);
 	return request;
 }
 
-static enum rc request_serve(struct program *program, struct request *request,
-			     struct fault *fault)
+static enum rc request_serve(struct request *request, struct fault *fault)
 {
 	struct image *image;
 	struct bounce_report report;
@@ -101,7 +119,7 @@ static enum rc request_serve(struct program *program, struct request *request,
 	};
 	if (kept == 0)
 		return RC_OK;
-	return bounce_report(program->bounce, &report, fault);
+	return bounce_report(request->bounce, &report, fault);
 }
 
 static void link_close(struct link *link)
@@ -112,43 +130,69 @@ static void link_close(struct link *link)
 	talloc_free(link);
 }
 
-static void link_answer(struct link *link, uint64_t id, bool sent)
+static void request_answer(const struct request *request, bool sent)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct packet_out out;
 	struct fault fault;
 
 	packet_begin(&out, tmp, WIRE_NOTICE_DONE);
-	packet_put_u64(&out, id);
+	packet_put_u64(&out, request->id);
 	packet_put_u32(&out, sent);
-	/* qmgr reads all the time; should it not get this, it asks again. */
-	if (packet_send(link->fd, &out, &fault) != RC_OK)
-		log_warning("answer to qmgr: %s", fault.text);
+	/* When qmgr is gone, it asks again. */
+	if (packet_send(request->answer_fd, &out, &fault) != RC_OK)
+		log_warning("%s: answer to qmgr: %s", request->queue_id,
+			    fault.text);
+}
+
+static enum workers_next request_run(struct workers_session *session,
+				     struct worker *me, unsigned woke)
+{
+	struct request *request = HOLDER_OF(session, struct request, session);
+	struct fault fault;
+	enum rc rc = request_serve(request, &fault);
+
+	if (rc != RC_OK)
+		log_warning("%s: %s", request->queue_id, fault.text);
+	request_answer(request, rc == RC_OK);
+	talloc_free(request);
+	return WORKERS_END;
+}
+
+static void request_start(struct program *program, struct request *request,
+			  int fd)
+{
+	struct fault fault;
+
+	request->answer_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	request->session.run = request_run;
+	request->session.fd = -1;
+	if (request->answer_fd >= 0 &&
+	    workers_add(program->workers, &request->session, &fault) == RC_OK)
+		return;
+	log_warning("%s: no thread for a notice; later", request->queue_id);
+	if (request->answer_fd >= 0)
+		request_answer(request, false);
+	talloc_free(request);
 }
 
 static void link_ready(void *arg, int fd, uint32_t events)
 {
 	struct link *link = arg;
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct request *request;
+	struct request *request = request_new(link->program);
 	struct packet_in in;
 	struct fault fault;
-	enum rc rc;
+	enum rc rc = packet_receive(request, fd, &in, &fault);
 
-	rc = packet_receive(tmp, fd, &in, &fault);
-	if (rc == RC_NONE)
-		return;
-	request = rc == RC_OK ? request_take(tmp, &in) : NULL;
-	if (request == NULL) {
-		if (rc == RC_OK)
-			log_warning("malformed request of type %d", in.type);
-		link_close(link);
+	if (rc == RC_OK && request_take(request, &in)) {
+		request_start(link->program, request, fd);
 		return;
 	}
-	rc = request_serve(link->program, request, &fault);
-	if (rc != RC_OK)
-		log_warning("%s: %s", request->queue_id, fault.text);
-	link_answer(link, request->id, rc == RC_OK);
+	if (rc == RC_OK)
+		log_warning("malformed request of type %d", in.type);
+	talloc_free(request);
+	if (rc != RC_NONE)
+		link_close(link);
 }
 
 static void link_hello(struct link *link)
@@ -278,9 +322,14 @@ static enum rc queue_open(struct program *program, TALLOC_CTX *mem,
 		.long_queue_ids = conf->v.enable_long_queue_ids,
 		.commit_timeout_ms = COMMIT_TIMEOUT_MS,
 	};
+	static const struct workers_config workers = {
+		.max_threads = THREADS_MAX,
+		.max_sessions = AT_ONCE * LINKS_MAX,
+	};
 	struct cleanup_service *cleanup;
 
-	if (intake_open(mem, &config, &program->intake, fault) != RC_OK ||
+	if (workers_open(mem, &workers, &program->workers, fault) != RC_OK ||
+	    intake_open(mem, &config, &program->intake, fault) != RC_OK ||
 	    cleanup_service_open(mem, conf, program->intake, &cleanup,
 				 fault) != RC_OK)
 		return fault->rc;

@@ -215,6 +215,10 @@ void store_stragglers(struct store *store,
 					const char *queue_id),
 		      void *arg)
 {
+	static const struct place place = { .writer = "smtpd" };
+
+	if (the_store.straggler != NULL)
+		straggler(arg, &place, the_store.straggler);
 }
 
 enum rc resolver_open(TALLOC_CTX *mem, struct conf *conf,

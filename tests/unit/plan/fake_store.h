@@ -16,6 +16,7 @@ struct fake_store {
 	char *events[FAKE_EVENTS_MAX];
 	int event_count;
 	bool finish_fails, move_fails, descriptor_fails;
+	const char *straggler; /* id that keeps a segment alive */
 	bool resolver_is_slow, resolver_fails;
 	struct store_entry *entries[64]; /* what store_read finds, by id */
 	int entry_count;

@@ -861,6 +861,29 @@ static void a_missing_queue_file_defers(void **state)
 	world_free(world);
 }
 
+static void a_straggler_is_moved_unless_it_is_being_read(void **state)
+{
+	struct world *world = world_new("smtp_initial_destination_concurrency "
+					"= 1\n");
+	struct delivery_request *request;
+
+	announce(world, "AAA111", "a@a.test", "1@smtp.test");
+	announce(world, "AAA222", "a@a.test", "1@smtp.test");
+	hello(world, "private/smtp", 10);
+	request = take(world, "private/smtp");
+	fake_store()->straggler = "AAA111";
+	qmgr_work(world->qmgr, clock_mono_ms() + 2000, clock_wall_us());
+	assert_int_equal(fake_store_count("move"), 0);
+	fake_store()->straggler = "AAA222";
+	qmgr_work(world->qmgr, clock_mono_ms() + 4000, clock_wall_us());
+	assert_true(fake_store_saw("move AAA222"));
+	fake_store()->straggler = NULL;
+	give(world, "private/smtp", request, &sent);
+	give(world, "private/smtp", take(world, "private/smtp"), &sent);
+	assert_true(fake_store_saw("finish AAA222"));
+	world_free(world);
+}
+
 static void redirect_sends_it_all_to_one_address(void **state)
 {
 	struct world *world = world_new("");
@@ -1207,6 +1230,7 @@ int main(void)
 			a_failed_finish_is_tried_again_and_delivers_nothing_twice),
 		cmocka_unit_test(a_full_disk_leaves_the_message_in_the_journal),
 		cmocka_unit_test(a_missing_queue_file_defers),
+		cmocka_unit_test(a_straggler_is_moved_unless_it_is_being_read),
 		cmocka_unit_test(redirect_sends_it_all_to_one_address),
 		cmocka_unit_test(a_content_filter_takes_all_recipients),
 		cmocka_unit_test(verp_gives_each_recipient_a_sender),
