@@ -37,8 +37,8 @@ static const char *clean_address(TALLOC_CTX *mem, const char *address)
 
 static const char *sender_text(TALLOC_CTX *mem, const struct mailq_entry *entry)
 {
-	return entry->sender[0] == '\0' ? "MAILER-DAEMON" :
-					  clean_address(mem, entry->sender);
+	return entry->sender[0] == '\0' ? "MAILER-DAEMON"
+					: clean_address(mem, entry->sender);
 }
 
 static const char *clean_text(TALLOC_CTX *mem, const char *text)
@@ -58,19 +58,22 @@ static void text_head(struct mailq_format *format, TALLOC_CTX *mem,
 	bool hold = strcmp(entry->queue_name, "hold") == 0;
 
 	if (format->messages == 0)
-		fputs(format->long_ids ?
-			      "----Queue ID----- --Size-- ---Arrival Time---- "
-			      "--Sender/Recipient------\n" :
-			      "-Queue ID-  --Size-- ----Arrival Time---- "
-			      "-Sender/Recipient-------\n",
+		fputs(format->long_ids
+			      ? "----Queue ID----- --Size-- ---Arrival "
+				"Time---- "
+				"--Sender/Recipient------\n"
+			      : "-Queue ID-  --Size-- ----Arrival Time---- "
+				"-Sender/Recipient-------\n",
 		      format->to);
 	date_mbox(date, (time_t)(entry->arrival_us / 1000000));
 	snprintf(name, sizeof(name), "%s%s%s", entry->id,
-		 active ? "*" : hold ? "!" : "",
+		 active ? "*"
+		 : hold ? "!"
+			: "",
 		 entry->force_expire ? "#" : "");
 	fprintf(format->to,
-		format->long_ids ? "%-17s %8llu %19.19s %s\n" :
-				   "%-11s %7llu %20.20s %s\n",
+		format->long_ids ? "%-17s %8llu %19.19s %s\n"
+				 : "%-11s %7llu %20.20s %s\n",
 		name, (unsigned long long)entry->size_bytes, date,
 		sender_text(mem, entry));
 	format->saved_reason[0] = '\0';
@@ -81,14 +84,14 @@ static void text_recipient(struct mailq_format *format, TALLOC_CTX *mem,
 			   const struct mailq_recipient *recipient)
 {
 	const char *reason = clean_text(mem, recipient->reason);
-	int column = format->long_ids ? RECIPIENT_COLUMN_LONG :
-					RECIPIENT_COLUMN_SHORT;
+	int column = format->long_ids ? RECIPIENT_COLUMN_LONG
+				      : RECIPIENT_COLUMN_SHORT;
 
 	if (strcmp(reason, format->saved_reason) != 0) {
 		fprintf(format->to, "%*s\n", REASON_COLUMN,
 			mem_printf(mem, "(%s)",
-				   reason[0] == '\0' ? "reason unavailable" :
-						       reason));
+				   reason[0] == '\0' ? "reason unavailable"
+						     : reason));
 		snprintf(format->saved_reason, sizeof(format->saved_reason),
 			 "%.*s", (int)sizeof(format->saved_reason) - 1, reason);
 	}

@@ -190,8 +190,8 @@ static void flush_site(const struct conf *conf, const char *site)
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct span name = span_from(site), ip;
 
-	if (site[0] == '[' ? !address_literal_ip(name, &ip) :
-			     !domain_is_valid(name, true))
+	if (site[0] == '[' ? !address_literal_ip(name, &ip)
+			   : !domain_is_valid(name, true))
 		fatal(EX_UNAVAILABLE,
 		      "Cannot flush mail queue - invalid destination: \"%s\"",
 		      site);
@@ -221,8 +221,8 @@ static void listing_release(struct listing *listing, bool is_last)
 static void listing_add(struct listing *listing, TALLOC_CTX *mem,
 			const struct mailq_entry *entry)
 {
-	bool same = listing->have_held &&
-		    strcmp(listing->held.id, entry->id) == 0;
+	bool same =
+		listing->have_held && strcmp(listing->held.id, entry->id) == 0;
 	struct mailq_entry next = *entry;
 
 	next.goes_on = same;
@@ -311,14 +311,14 @@ static void stored_found(void *arg, TALLOC_CTX *mem,
 	struct listing *listing = arg;
 	const struct envelope *env = entry->env;
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct mailq_recipient *recipients = mem_array(
-		tmp, struct mailq_recipient, env->recipient_count);
+	struct mailq_recipient *recipients =
+		mem_array(tmp, struct mailq_recipient, env->recipient_count);
 	const char **reasons =
 		mem_array(tmp, const char *, env->recipient_count);
 	struct mailq_entry item = {
-		.queue_name = entry->on_hold	   ? "hold" :
-			      entry->place.in_file ? "deferred" :
-						     "incoming",
+		.queue_name = entry->on_hold	     ? "hold"
+			      : entry->place.in_file ? "deferred"
+						     : "incoming",
 		.id = env->queue_id,
 		.sender = env->sender,
 		.arrival_us = env->arrival_us,
@@ -339,8 +339,8 @@ static void stored_found(void *arg, TALLOC_CTX *mem,
 			continue;
 		recipients[item.count++] = (struct mailq_recipient){
 			.address = rcpt->address,
-			.original = rcpt->original == NULL ? rcpt->address :
-							     rcpt->original,
+			.original = rcpt->original == NULL ? rcpt->address
+							   : rcpt->original,
 			.reason = reasons[i] == NULL ? "" : reasons[i],
 		};
 	}

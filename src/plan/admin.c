@@ -29,8 +29,7 @@ static void delete_active(struct attempt *attempt)
 			continue;
 		part->state = PART_SETTLED;
 		if (part->status == NULL)
-			part->status =
-				mem_new(attempt, struct delivery_status);
+			part->status = mem_new(attempt, struct delivery_status);
 		part->status->action = DELIVERY_SENT;
 		part->is_unsaved = true;
 	}

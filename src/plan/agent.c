@@ -63,9 +63,9 @@ static void agent_lose(struct agent *agent)
 		agent_fail(agent, "connection closed before the greeting");
 		return;
 	}
-	agent->pause_ms = agent->pause_ms == 0 ?
-				  PAUSE_FIRST_MS :
-				  MIN_OF(agent->pause_ms * 2, PAUSE_MAX_MS);
+	agent->pause_ms = agent->pause_ms == 0
+				  ? PAUSE_FIRST_MS
+				  : MIN_OF(agent->pause_ms * 2, PAUSE_MAX_MS);
 	poller_timer_set(agent->setup.poller, &agent->timer,
 			 clock_mono_ms() + (uint64_t)agent->pause_ms);
 	agent->setup.ops->lost(agent);

@@ -27,9 +27,9 @@ static int assignment_compare(const void *left, const void *right)
 	const struct assignment *a = left, *b = right;
 
 	if (a->destination != b->destination)
-		return (uintptr_t)a->destination < (uintptr_t)b->destination ?
-			       -1 :
-			       1;
+		return (uintptr_t)a->destination < (uintptr_t)b->destination
+			       ? -1
+			       : 1;
 	return a->recipient < b->recipient ? -1 : a->recipient > b->recipient;
 }
 
@@ -87,9 +87,9 @@ static struct delivery *delivery_new(struct attempt *attempt,
 
 		delivery->recipients[i] = list[i].recipient;
 		delivery->addresses[i] =
-			strcmp(list[i].address, recipient->address) == 0 ?
-				recipient->address :
-				mem_strdup(delivery, list[i].address);
+			strcmp(list[i].address, recipient->address) == 0
+				? recipient->address
+				: mem_strdup(delivery, list[i].address);
 		attempt->parts[list[i].recipient].state = PART_ASSIGNED;
 	}
 	DL_APPEND(attempt->deliveries, delivery);
@@ -126,8 +126,7 @@ static void assign_all(struct attempt *attempt, struct assignment *list,
 		struct transport *transport =
 			schedule_destination_transport(destination);
 		size_t size = batch_size(attempt, list, count);
-		struct delivery *delivery =
-			delivery_new(attempt, list, size);
+		struct delivery *delivery = delivery_new(attempt, list, size);
 
 		/* Sorted by destination, not by transport: a job may come up
 		 * twice for a message, which costs nothing but order. */
@@ -169,8 +168,8 @@ void attempt_defer(struct attempt *attempt, const uint32_t *recipients,
 		list[i] = (struct assignment){
 			.destination = destination,
 			.nexthop = nexthop,
-			.address = attempt->env->recipients[recipients[i]]
-					   .address,
+			.address =
+				attempt->env->recipients[recipients[i]].address,
 			.recipient = recipients[i],
 		};
 	assign_all(attempt, list, count);
@@ -227,9 +226,9 @@ static bool assign_one(struct attempt *attempt, const struct routing *routing,
 		return false;
 	/* With one recipient a delivery, limits count for each recipient. */
 	destination = schedule_destination(
-		transport, transport->settings.recipient_limit == 1 ?
-				   routing->address :
-				   routing->nexthop);
+		transport, transport->settings.recipient_limit == 1
+				   ? routing->address
+				   : routing->nexthop);
 	dead = schedule_destination_dead(destination);
 	if (dead != NULL) {
 		struct fault why = *dead;

@@ -38,7 +38,8 @@ static struct delivery_status *status_copy(struct attempt *attempt,
 	return status;
 }
 
-/* What earlier attempts left: who is done, failures without a notice, reasons. */
+/* What earlier attempts left: who is done, failures without a notice, reasons.
+ */
 static void parts_take_entry(struct attempt *attempt,
 			     const struct store_entry *entry)
 {

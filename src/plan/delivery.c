@@ -45,11 +45,10 @@ static const char *verp_sender(TALLOC_CTX *mem, const struct delivery *delivery)
 	if (env->verp == NULL || strlen(env->verp) != 2 || at == NULL ||
 	    rcpt_at == NULL)
 		return env->sender;
-	return mem_printf(mem, "%.*s%c%.*s%c%s%s", (int)(at - env->sender),
-			  env->sender, env->verp[0],
-			  (int)(rcpt_at - delivery->addresses[0]),
-			  delivery->addresses[0], env->verp[1], rcpt_at + 1,
-			  at);
+	return mem_printf(
+		mem, "%.*s%c%.*s%c%s%s", (int)(at - env->sender), env->sender,
+		env->verp[0], (int)(rcpt_at - delivery->addresses[0]),
+		delivery->addresses[0], env->verp[1], rcpt_at + 1, at);
 }
 
 static enum rc delivery_send(struct qmgr *qmgr, struct transport *transport,
@@ -152,8 +151,7 @@ static void give_up_entry(void *arg, struct entry *entry,
 	attempt_progress(attempt);
 }
 
-const struct schedule_ops delivery_schedule_ops = { send_entry,
-						    give_up_entry };
+const struct schedule_ops delivery_schedule_ops = { send_entry, give_up_entry };
 
 static void transport_opened(struct agent *agent, uint32_t capacity)
 {
@@ -368,8 +366,8 @@ struct transport *delivery_transport(struct qmgr *qmgr, const char *name)
 			log_error("%s", fault.text);
 			return NULL;
 		}
-		transport = schedule_transport_add(qmgr->schedule, name,
-						   &settings);
+		transport =
+			schedule_transport_add(qmgr->schedule, name, &settings);
 		setup.owner = transport;
 		setup.hello_ms = conf->v.qmgr_ipc_timeout * 1000;
 		transport->owner = agent_new(

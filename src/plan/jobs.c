@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Jobs: what may take long and so runs on a thread of its own: table lookups,
- * and writing a message back to the maildrop. A job owns all it touches; when it
- * is done its address goes back through a pipe.
+ * and writing a message back to the maildrop. A job owns all it touches; when
+ * it is done its address goes back through a pipe.
  */
 #include "plan/qmgr_priv.h"
 
@@ -31,7 +31,7 @@ struct plan_job {
 	/* One of the two. */
 	struct attempt *attempt;
 	struct requeue *requeue;
-	struct envelope *env;	/* sender and the recipients to be routed */
+	struct envelope *env; /* sender and the recipients to be routed */
 	struct routing *routings;
 	uint32_t *recipients; /* their indices in the message */
 	size_t count;

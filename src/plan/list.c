@@ -29,8 +29,7 @@ static uint32_t put_active(struct buf *out, const struct attempt *attempt,
 {
 	uint32_t count = 0;
 
-	for (; *at < attempt->env->recipient_count &&
-	       out->len < ITEM_BYTES_MAX;
+	for (; *at < attempt->env->recipient_count && out->len < ITEM_BYTES_MAX;
 	     (*at)++) {
 		const struct recipient *rcpt = &attempt->env->recipients[*at];
 		const struct part *part = &attempt->parts[*at];
@@ -39,12 +38,11 @@ static uint32_t put_active(struct buf *out, const struct attempt *attempt,
 		if (!part_waits(part))
 			continue;
 		packet_put_text(&wrap, rcpt->address);
-		packet_put_text(&wrap, rcpt->original == NULL ?
-					       rcpt->address :
-					       rcpt->original);
-		packet_put_text(&wrap, part->status == NULL ?
-					       "" :
-					       part->status->reason);
+		packet_put_text(&wrap, rcpt->original == NULL ? rcpt->address
+							      : rcpt->original);
+		packet_put_text(&wrap, part->status == NULL
+					       ? ""
+					       : part->status->reason);
 		*out = wrap.buf;
 		count++;
 	}
@@ -90,17 +88,17 @@ bool list_send(struct peer *peer, struct message *message)
 		struct buf rest;
 
 		buf_init(&rest, tmp, PACKET_MAX_BYTES);
-		count = attempt != NULL ? put_active(&rest, attempt, &at) :
-					  put_parked(&rest, message, &at);
+		count = attempt != NULL ? put_active(&rest, attempt, &at)
+					: put_parked(&rest, message, &at);
 		packet_begin(&out, tmp, WIRE_LIST_ITEM);
 		packet_put_text(&out, message_queue_name(message));
 		packet_put_text(&out, message->id);
 		packet_put_u64(&out, message->arrival_us);
 		packet_put_u64(&out, message->size_bytes);
 		packet_put_u32(&out, message->force_expire);
-		packet_put_text(&out, attempt != NULL ?
-					      attempt->env->sender :
-					      message_sender(message));
+		packet_put_text(&out, attempt != NULL
+					      ? attempt->env->sender
+					      : message_sender(message));
 		packet_put_u32(&out, count);
 		buf_add(&out.buf, buf_span(&rest));
 		if (packet_send(peer->fd, &out, &fault) == RC_NONE)

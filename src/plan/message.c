@@ -66,8 +66,8 @@ struct message *message_new(struct message_index *index, const char *id,
 			    const struct place *place)
 {
 	size_t id_size = strlen(id) + 1;
-	struct message *message = mem_zero(
-		index, sizeof(*message) + id_size, "struct message");
+	struct message *message =
+		mem_zero(index, sizeof(*message) + id_size, "struct message");
 
 	memcpy(message->id, id, id_size);
 	message_set_place(message, place);
@@ -112,8 +112,7 @@ void message_set_state(struct message_index *index, struct message *message,
 		heap_put(&index->deferred, &message->due, due_us);
 }
 
-static struct reason *reason_take(struct message_index *index,
-				  const char *text)
+static struct reason *reason_take(struct message_index *index, const char *text)
 {
 	size_t size = strlen(text) + 1;
 	struct reason *reason;

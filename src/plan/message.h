@@ -32,18 +32,19 @@ struct parked;
 
 struct message {
 	UT_hash_handle hh;
-	struct heap_item due;	    /* MESSAGE_DEFERRED, by next attempt */
+	struct heap_item due;	     /* MESSAGE_DEFERRED, by next attempt */
 	struct message *prev, *next; /* MESSAGE_INCOMING */
-	struct place *place;	    /* NULL: a file of its own */
-	struct attempt *attempt;    /* MESSAGE_ACTIVE */
-	struct parked *parked;	    /* all other states */
+	struct place *place;	     /* NULL: a file of its own */
+	struct attempt *attempt;     /* MESSAGE_ACTIVE */
+	struct parked *parked;	     /* all other states */
 	uint64_t arrival_us, size_bytes;
 	uint8_t state;
 	bool force_expire;
-	bool want_hold; /* when the attempt is over */
-	bool doomed;	/* deleted; goes when nothing is under way */
-	bool is_flushed; /* somebody asked for it: defer_transports is ignored */
-	bool requeue;	/* to be requeued when the attempt is over */
+	bool want_hold;	 /* when the attempt is over */
+	bool doomed;	 /* deleted; goes when nothing is under way */
+	bool is_flushed; /* somebody asked for it: defer_transports is ignored
+			  */
+	bool requeue;	 /* to be requeued when the attempt is over */
 	char id[];
 };
 

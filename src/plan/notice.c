@@ -125,7 +125,8 @@ static bool warning_is_due(const struct attempt *attempt)
 	       !attempt->delay_noted && attempt->env->sender[0] != '\0' &&
 	       !attempt->message->want_hold &&
 	       attempt->qmgr->now_us >=
-		       attempt->env->arrival_us + (uint64_t)(after_s - 1) * 1000000;
+		       attempt->env->arrival_us +
+			       (uint64_t)(after_s - 1) * 1000000;
 }
 
 bool notice_begin(struct attempt *attempt)
@@ -176,10 +177,9 @@ static void notice_settle(struct notice *notice, bool sent)
 	if (notice->kind == NOTICE_DELAY && sent)
 		delay_noted(attempt);
 	if (!sent)
-		log_warning("%s: notification not sent now%s",
-			    attempt->message->id,
-			    notice->kind == NOTICE_SUCCESS ? "" :
-							     "; later again");
+		log_warning(
+			"%s: notification not sent now%s", attempt->message->id,
+			notice->kind == NOTICE_SUCCESS ? "" : "; later again");
 }
 
 static void notice_over(struct notice *notice, bool sent)

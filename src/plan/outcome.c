@@ -31,8 +31,7 @@ void attempt_apply(struct attempt *attempt,
 	struct part *part = &attempt->parts[status->recipient];
 	struct delivery_status *kept;
 
-	if (status->action >= ARRAY_LEN(states) ||
-	    part->state != PART_ASSIGNED)
+	if (status->action >= ARRAY_LEN(states) || part->state != PART_ASSIGNED)
 		return;
 	kept = mem_new(attempt, struct delivery_status);
 	*kept = *status;
@@ -85,9 +84,8 @@ static void log_decision(const struct attempt *attempt,
 	if (original == NULL || strcmp(original, recipient->address) == 0)
 		original = NULL;
 	else
-		original = mem_printf(
-			tmp, ", orig_to=<%s>",
-			address_quote(tmp, span_from(original)));
+		original = mem_printf(tmp, ", orig_to=<%s>",
+				      address_quote(tmp, span_from(original)));
 	log_info("%s: to=<%s>%s, relay=none, delay=%s, delays=%s/%s/0/0, "
 		 "dsn=%s, status=%s (%s)",
 		 attempt->message->id,
@@ -114,9 +112,9 @@ void attempt_decide(struct attempt *attempt, uint32_t recipient,
 	snprintf(status.dsn, sizeof(status.dsn), "%s", dsn);
 	if (!attempt->message->doomed)
 		log_decision(attempt, &attempt->env->recipients[recipient],
-			     action == DELIVERY_SENT	 ? "sent" :
-			     action == DELIVERY_DEFERRED ? "deferred" :
-							   "bounced",
+			     action == DELIVERY_SENT	   ? "sent"
+			     : action == DELIVERY_DEFERRED ? "deferred"
+							   : "bounced",
 			     dsn, reason);
 	attempt->parts[recipient].state = PART_ASSIGNED;
 	attempt_apply(attempt, &status);
@@ -172,8 +170,8 @@ static bool is_too_old(const struct attempt *attempt)
 {
 	const struct conf_values *v = &attempt->qmgr->conf->conf->v;
 	const struct envelope *env = attempt->env;
-	int limit_s = env->sender[0] == '\0' ? v->bounce_queue_lifetime :
-					       v->maximal_queue_lifetime;
+	int limit_s = env->sender[0] == '\0' ? v->bounce_queue_lifetime
+					     : v->maximal_queue_lifetime;
 
 	if (attempt->message->force_expire)
 		return true;
@@ -272,9 +270,8 @@ static void move_to_file(struct attempt *attempt, const uint8_t *done,
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct qmgr *qmgr = attempt->qmgr;
 	struct message *message = attempt->message;
-	struct delivery_status *statuses =
-		mem_array(tmp, struct delivery_status,
-			  attempt->env->recipient_count);
+	struct delivery_status *statuses = mem_array(
+		tmp, struct delivery_status, attempt->env->recipient_count);
 	struct store_entry entry = {
 		.place = *message->place,
 		.env = attempt->env,

@@ -44,9 +44,8 @@ static int peer_done(struct peer *peer)
 
 static void peer_want(struct peer *peer)
 {
-	uint32_t events = peer->sweep == SWEEP_NONE && !peer->has_reply ?
-				  EPOLLIN :
-				  0;
+	uint32_t events =
+		peer->sweep == SWEEP_NONE && !peer->has_reply ? EPOLLIN : 0;
 
 	if (peer->sweep == SWEEP_LIST || peer->has_reply)
 		events = EPOLLOUT;
@@ -97,10 +96,10 @@ static bool peer_may(struct peer *peer, const struct match_list *users)
 	if (peer->is_trusted)
 		return true;
 	user = getpwuid(peer->uid);
-	return match_list_domain(users,
-				 span_from(user == NULL ? "unknown" :
-							  user->pw_name),
-				 &fault) == RC_OK;
+	return match_list_domain(
+		       users,
+		       span_from(user == NULL ? "unknown" : user->pw_name),
+		       &fault) == RC_OK;
 }
 
 static void writer_hello(struct peer *peer, struct packet_in *in)
@@ -199,8 +198,8 @@ static void tool_admin(struct peer *peer, struct packet_in *in)
 	peer_set_text(peer, packet_take_span(in));
 	if (in->bad || !peer->is_trusted || action > ADMIN_EXPIRE) {
 		peer_reply(peer, RC_PERM, 0,
-			   peer->is_trusted ? "malformed request" :
-					      "not authorized");
+			   peer->is_trusted ? "malformed request"
+					    : "not authorized");
 		return;
 	}
 	peer->action = (enum admin_action)action;
@@ -209,9 +208,9 @@ static void tool_admin(struct peer *peer, struct packet_in *in)
 		return;
 	}
 	message = message_find(qmgr->index, id);
-	if (message == NULL || (peer->text[0] != '\0' &&
-				strcmp(peer->text,
-				       message_queue_name(message)) != 0)) {
+	if (message == NULL ||
+	    (peer->text[0] != '\0' &&
+	     strcmp(peer->text, message_queue_name(message)) != 0)) {
 		peer_reply(peer, RC_NONE, 0, "no such message");
 		return;
 	}
@@ -329,8 +328,7 @@ static void peer_ready(void *arg, int fd, uint32_t events)
 {
 	struct peer *peer = arg;
 
-	if ((events & (EPOLLHUP | EPOLLERR)) != 0 &&
-	    (events & EPOLLIN) == 0) {
+	if ((events & (EPOLLHUP | EPOLLERR)) != 0 && (events & EPOLLIN) == 0) {
 		talloc_free(peer);
 		return;
 	}
@@ -436,10 +434,10 @@ static void sweep_go_on(struct peer *peer)
 			sweep_end(peer);
 			return;
 		}
-		affected = peer->sweep == SWEEP_SITE ?
-				   sweep_site(qmgr, message, peer->text) :
-				   sweep_admin(qmgr, message, peer->action,
-					       peer->text);
+		affected = peer->sweep == SWEEP_SITE
+				   ? sweep_site(qmgr, message, peer->text)
+				   : sweep_admin(qmgr, message, peer->action,
+						 peer->text);
 		acts += affected;
 		peer->affected += affected;
 	}

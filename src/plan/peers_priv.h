@@ -19,8 +19,8 @@ struct peer {
 	struct message_cursor cursor;
 	char *text; /* of the request: id, site or queue name */
 	enum admin_action action;
-	uint32_t pass;	   /* of a listing: the state that is its turn */
-	uint32_t items;	   /* in this turn */
+	uint32_t pass;	/* of a listing: the state that is its turn */
+	uint32_t items; /* in this turn */
 	uint32_t affected;
 	uint32_t list_at; /* recipients of one message already sent */
 	bool has_reply;	  /* which did not fit in the socket */

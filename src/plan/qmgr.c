@@ -8,7 +8,7 @@
 #include "sys/log.h"
 
 enum {
-	BEGINS_A_ROUND = 200,	   /* messages made active before others' turn */
+	BEGINS_A_ROUND = 200, /* messages made active before others' turn */
 	HOUSEKEEPING_MS = 1000,
 	US_A_MS = 1000,
 	FINISH_AGAIN_US = 10 * 1000000,
@@ -60,8 +60,8 @@ enum rc qmgr_open(TALLOC_CTX *mem, struct conf *conf, struct store *store,
 	qmgr->now_us = clock_wall_us();
 	heap_init(&qmgr->timers, qmgr);
 	qmgr->index = message_index_new(qmgr);
-	qmgr->schedule = schedule_new(qmgr, &qmgr->timers,
-				      &delivery_schedule_ops, qmgr);
+	qmgr->schedule =
+		schedule_new(qmgr, &qmgr->timers, &delivery_schedule_ops, qmgr);
 	qmgr->schedule->now_ms = clock_mono_ms();
 	settings_apply(qmgr);
 	notice_open(qmgr);
@@ -275,14 +275,13 @@ static void housekeeping(struct qmgr *qmgr, uint64_t now_ms)
 
 static void set_tick(struct qmgr *qmgr, uint64_t now_ms, bool at_once)
 {
-	uint64_t due_ms = MIN_OF(timers_next_ms(&qmgr->timers),
-				 qmgr->housekeeping_ms);
+	uint64_t due_ms =
+		MIN_OF(timers_next_ms(&qmgr->timers), qmgr->housekeeping_ms);
 	struct heap_item *item = heap_top(&qmgr->index->deferred);
 
 	if (item != NULL && has_room(qmgr)) {
-		uint64_t wait_us = item->key > qmgr->now_us ?
-					   item->key - qmgr->now_us :
-					   0;
+		uint64_t wait_us =
+			item->key > qmgr->now_us ? item->key - qmgr->now_us : 0;
 
 		due_ms = MIN_OF(due_ms, now_ms + wait_us / US_A_MS + 1);
 	}

@@ -33,9 +33,8 @@ static void program_stop(struct program *program, bool at_once)
 
 static bool program_is_over(const struct program *program)
 {
-	return program->is_stopping &&
-	       (qmgr_is_idle(program->qmgr) ||
-		clock_mono_ms() >= program->stop_at_ms);
+	return program->is_stopping && (qmgr_is_idle(program->qmgr) ||
+					clock_mono_ms() >= program->stop_at_ms);
 }
 
 static void program_reload(struct program *program)
@@ -133,6 +132,7 @@ int main(int argc, char **argv)
 				    &fault) != RC_OK)
 			log_fatal("%s", fault.text);
 	/* The store syncs what it wrote when it is closed. */
+	conf_unref(program.service->conf);
 	talloc_free(mem);
 	return 0;
 }

@@ -31,8 +31,8 @@ struct qmgr {
 	struct heap timers; /* of the scheduler, milliseconds */
 	struct schedule *schedule;
 	struct message_index *index;
-	struct delivery *in_flight;  /* by request id */
-	struct delivery *stillborn;  /* could not be sent; next round */
+	struct delivery *in_flight; /* by request id */
+	struct delivery *stillborn; /* could not be sent; next round */
 	struct agent *bounce;
 	struct notice *notices;	     /* not sent yet, oldest first */
 	struct notice *notices_sent; /* by request id */
@@ -83,14 +83,14 @@ struct attempt {
 
 struct delivery {
 	struct entry entry;
-	struct attempt *attempt; /* NULL: nobody waits for it any more */
+	struct attempt *attempt;      /* NULL: nobody waits for it any more */
 	struct delivery *prev, *next; /* of the attempt */
 	struct delivery *next_stillborn;
 	uint64_t id;
 	const char *nexthop;
 	uint32_t count;
-	uint32_t *recipients;	/* indices in the envelope */
-	const char **addresses; /* where to, as resolved */
+	uint32_t *recipients;		/* indices in the envelope */
+	const char **addresses;		/* where to, as resolved */
 	char failed_dsn[DSN_MAX_BYTES]; /* of the stillborn */
 	char failed_text[FAULT_TEXT_MAX_BYTES];
 	UT_hash_handle hh;

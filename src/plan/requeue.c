@@ -77,9 +77,9 @@ static enum rc write_head(struct drop *drop, const struct requeue *requeue,
 		.verp = env->verp,
 		.log_ident = requeue->queue_id,
 		.ret = env->dsn_ret,
-		.body = (env->flags & ENVELOPE_BODY_8BITMIME) != 0 ?
-				MAILDROP_BODY_8BIT :
-				MAILDROP_BODY_NONE,
+		.body = (env->flags & ENVELOPE_BODY_8BITMIME) != 0
+				? MAILDROP_BODY_8BIT
+				: MAILDROP_BODY_NONE,
 		.recipient_count = env->recipient_count,
 	};
 	struct buf out;
@@ -169,8 +169,8 @@ static enum rc sync_directory(struct fault *fault)
 	if (fd >= 0)
 		close(fd);
 	errno = error;
-	return result == 0 ? RC_OK :
-			     fault_set(fault, RC_TEMP, "4.3.0",
+	return result == 0 ? RC_OK
+			   : fault_set(fault, RC_TEMP, "4.3.0",
 				       "fsync maildrop: %m");
 }
 

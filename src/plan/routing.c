@@ -9,8 +9,7 @@ static int plan_conf_done(struct plan_conf *plan_conf)
 	return 0;
 }
 
-static enum rc user_lists_open(struct plan_conf *plan_conf,
-			       struct fault *fault)
+static enum rc user_lists_open(struct plan_conf *plan_conf, struct fault *fault)
 {
 	const struct conf_values *v = &plan_conf->conf->v;
 
@@ -83,9 +82,11 @@ static void route_by_filter(TALLOC_CTX *mem, const struct conf *conf,
 	const char *colon = strchr(filter, ':');
 
 	routing->transport =
-		colon == NULL ? filter :
-				mem_span_dup(mem, (struct span){ filter,
-						  (size_t)(colon - filter) });
+		colon == NULL
+			? filter
+			: mem_span_dup(mem, (struct span){
+						    filter,
+						    (size_t)(colon - filter) });
 	routing->nexthop = colon == NULL ? "" : colon + 1;
 	if (routing->nexthop[0] == '\0')
 		routing->nexthop = conf->v.default_filter_nexthop;

@@ -38,8 +38,7 @@ struct transport *schedule_transport_find(struct schedule *schedule,
 /* The end of a death or of a rate delay. */
 static void transport_timer(struct timer *timer, uint64_t now_ms)
 {
-	struct transport *transport =
-		HOLDER_OF(timer, struct transport, timer);
+	struct transport *transport = HOLDER_OF(timer, struct transport, timer);
 
 	transport->in_rate_delay = false;
 	if (transport->is_dead)
@@ -285,8 +284,8 @@ static void destination_delivered(struct destination *destination,
 	if (delay_s <= 0 || destination->is_dead)
 		return;
 	destination->in_rate_delay = true;
-	timer_set(destination->transport->schedule->timers,
-		  &destination->timer, now_ms + (uint64_t)delay_s * 1000);
+	timer_set(destination->transport->schedule->timers, &destination->timer,
+		  now_ms + (uint64_t)delay_s * 1000);
 }
 
 void schedule_entry_done(struct entry *entry, const struct fault *site,

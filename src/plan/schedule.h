@@ -48,7 +48,7 @@ struct transport {
 	struct heap ready;		  /* destinations with room */
 	uint32_t capacity; /* deliveries the agent takes; 0: none yet */
 	uint32_t busy;
-	uint32_t todo; /* entries that wait */
+	uint32_t todo;	 /* entries that wait */
 	bool is_blocked; /* the agent's socket is full */
 	bool is_dead;
 	struct fault dead;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * schedule_priv - destinations and jobs, as the files of the scheduler see them.
+ * schedule_priv - destinations and jobs, as the files of the scheduler see
+ * them.
  */
 #pragma once
 

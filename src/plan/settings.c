@@ -86,8 +86,8 @@ enum rc transport_settings_load(const struct conf *conf, const char *transport,
 	if (set.rate_delay_s > 0)
 		set.concurrency_limit = 1;
 	if (set.concurrency_limit > 0)
-		set.initial_concurrency = MIN_OF(set.initial_concurrency,
-						 set.concurrency_limit);
+		set.initial_concurrency =
+			MIN_OF(set.initial_concurrency, set.concurrency_limit);
 	set.initial_concurrency = MAX_OF(set.initial_concurrency, 1);
 	*ret = set;
 	return RC_OK;

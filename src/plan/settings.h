@@ -12,7 +12,7 @@
 #include "plan/feedback.h"
 
 struct transport_settings {
-	int concurrency_limit;	 /* 0: none */
+	int concurrency_limit; /* 0: none */
 	int initial_concurrency;
 	int recipient_limit;	 /* a delivery; 0: none; 1: concurrency is per
 				  * recipient */

@@ -101,8 +101,7 @@ static enum rc feed_message(struct cleanup *cleanup, const struct image *image,
 		size_t got;
 
 		if (image_content_read(image, from, bytes + kept,
-				       READ_BYTES - kept, &got,
-				       fault) != RC_OK)
+				       READ_BYTES - kept, &got, fault) != RC_OK)
 			return fault->rc;
 		from += got;
 		rest = (struct span){ bytes, kept + got };
@@ -153,8 +152,8 @@ static enum rc notice_begin(TALLOC_CTX *mem, const struct bounce *bounce,
 		    RC_OK ||
 	    cleanup_sender(*ret_cleanup, span_from(sender), fault) != RC_OK)
 		return fault->rc;
-	return cleanup_recipient(*ret_cleanup, to, to, NULL,
-				 DSN_NOTIFY_DEFAULT, fault);
+	return cleanup_recipient(*ret_cleanup, to, to, NULL, DSN_NOTIFY_DEFAULT,
+				 fault);
 }
 
 /* One notice into the queue. *ret_id (child of mem) names it. */
@@ -171,8 +170,8 @@ static enum rc notice_post(TALLOC_CTX *mem, const struct bounce *bounce,
 		return fault->rc;
 	*ret_id = mem_strdup(mem, cleanup_queue_id(cleanup));
 	notice_write_front(notice, feed_line, cleanup);
-	rc = notice->header_only ? feed_header(cleanup, image, fault) :
-				   feed_message(cleanup, image, fault);
+	rc = notice->header_only ? feed_header(cleanup, image, fault)
+				 : feed_message(cleanup, image, fault);
 	if (rc != RC_OK)
 		return rc;
 	notice_write_back(notice, feed_line, cleanup);
@@ -221,9 +220,8 @@ static enum rc to_sender(TALLOC_CTX *mem, const struct bounce *bounce,
 }
 
 static enum rc to_postmaster(TALLOC_CTX *mem, const struct bounce *bounce,
-			     const struct bounce_report *report,
-			     const char *to, bool header_only,
-			     struct fault *fault)
+			     const struct bounce_report *report, const char *to,
+			     bool header_only, struct fault *fault)
 {
 	struct notice notice;
 	const char *sender =
@@ -236,11 +234,10 @@ static enum rc to_postmaster(TALLOC_CTX *mem, const struct bounce *bounce,
 	notice.header_only |= header_only;
 	notice.to = to;
 	if (strchr(to, '@') == NULL)
-		notice.to = mem_printf(mem, "%s@%s", to,
-				       bounce->conf->v.myorigin);
+		notice.to =
+			mem_printf(mem, "%s@%s", to, bounce->conf->v.myorigin);
 	if (notice.template->postmaster_subject == NULL)
-		notice.template =
-			&bounce->templates->by_kind[NOTICE_FAILURE];
+		notice.template = &bounce->templates->by_kind[NOTICE_FAILURE];
 	if (notice_post(mem, bounce, report->image, &notice, sender, &id,
 			fault) != RC_OK)
 		return fault_add(fault, "notification to <%s>", notice.to);
@@ -285,8 +282,8 @@ static enum rc verp_to_sender(TALLOC_CTX *mem, const struct bounce *bounce,
 	for (size_t i = 0; i < count; i++) {
 		notice->statuses = &statuses[i];
 		notice->count = 1;
-		notice->to = verp_address(mem, report->image->env,
-					  notice->statuses);
+		notice->to =
+			verp_address(mem, report->image->env, notice->statuses);
 		if (to_sender(mem, bounce, report, notice, fault) != RC_OK)
 			return fault->rc;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bounce - turns what qmgr reports into notices in the queue: to the sender, and
- * copies to the postmaster as notify_classes says.
+ * bounce - turns what qmgr reports into notices in the queue: to the sender,
+ * and copies to the postmaster as notify_classes says.
  *
  * Holds    bounce_report returns RC_OK when all notices of the report are on
  *          stable storage, or none is due
@@ -31,8 +31,7 @@ struct bounce_report {
 /* Reads the templates; cleanup is the caller's. */
 MUST_CHECK enum rc bounce_open(TALLOC_CTX *mem, struct conf *conf,
 			       struct cleanup_service *cleanup,
-			       struct bounce **ret_bounce,
-			       struct fault *fault);
+			       struct bounce **ret_bounce, struct fault *fault);
 MUST_CHECK enum rc bounce_report(struct bounce *bounce,
 				 const struct bounce_report *report,
 				 struct fault *fault);

@@ -13,7 +13,7 @@
 #include "sys/workers.h"
 
 enum {
-	AT_ONCE = 40,	  /* notices under way; one flush serves many */
+	AT_ONCE = 40, /* notices under way; one flush serves many */
 	THREADS_MAX = 10,
 	DRAIN_MS = 15000,
 	STATUSES_MAX = 10000,
@@ -78,8 +78,7 @@ static bool request_take(struct request *request, struct packet_in *in)
 	    request->kind > NOTICE_SUCCESS || count > STATUSES_MAX ||
 	    request->fd < 0)
 		return false;
-	request->statuses =
-		mem_array(request, struct delivery_status, count);
+	request->statuses = mem_array(request, struct delivery_status, count);
 	for (uint32_t i = 0; i < count; i++)
 		if (!delivery_status_take(in, request,
 					  &request->statuses[request->count++]))
@@ -330,8 +329,8 @@ static enum rc queue_open(struct program *program, TALLOC_CTX *mem,
 
 	if (workers_open(mem, &workers, &program->workers, fault) != RC_OK ||
 	    intake_open(mem, &config, &program->intake, fault) != RC_OK ||
-	    cleanup_service_open(mem, conf, program->intake, &cleanup,
-				 fault) != RC_OK)
+	    cleanup_service_open(mem, conf, program->intake, &cleanup, fault) !=
+		    RC_OK)
 		return fault->rc;
 	return bounce_open(mem, conf, cleanup, &program->bounce, fault);
 }

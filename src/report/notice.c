@@ -116,8 +116,7 @@ static const char *sender_text(struct writer *w)
 
 	if (notice->env->sender[0] != '\0')
 		return quoted(w, notice->env->sender);
-	return mem_printf(w->mem, "MAILER-DAEMON@%s",
-			  notice->conf->v.myorigin);
+	return mem_printf(w->mem, "MAILER-DAEMON@%s", notice->conf->v.myorigin);
 }
 
 static const char *boundary(struct writer *w)
@@ -163,8 +162,8 @@ static void put_headers(struct writer *w)
 	putf(w, "Date: %s", date_rfc5322(date, notice->now));
 	put_from(w);
 	putf(w, "Subject: %s",
-	     notice->to_postmaster ? notice->template->postmaster_subject :
-				     notice->template->subject);
+	     notice->to_postmaster ? notice->template->postmaster_subject
+				   : notice->template->subject);
 	putf(w, "To: %s", quoted(w, notice->to));
 	if (notice->message_id != NULL) {
 		putf(w, "References: %s", notice->message_id);
@@ -174,8 +173,8 @@ static void put_headers(struct writer *w)
 	     notice->to_postmaster ? "auto-generated" : "auto-replied");
 	put_text(w, "MIME-Version: 1.0");
 	putf(w, "Content-Type: multipart/report; report-type=%s;",
-	     notice_needs_utf8(notice) ? "global-delivery-status" :
-					 "delivery-status");
+	     notice_needs_utf8(notice) ? "global-delivery-status"
+				       : "delivery-status");
 	putf(w, "\tboundary=\"%s\"", boundary(w));
 	put_text(w, "Content-Transfer-Encoding: 8bit");
 	put_text(w, "");
@@ -191,8 +190,8 @@ static void put_part(struct writer *w, const char *description,
 	putf(w, "Content-Type: %s", type);
 }
 
-static const struct recipient *recipient_of(const struct notice *notice,
-					    const struct delivery_status *status)
+static const struct recipient *
+recipient_of(const struct notice *notice, const struct delivery_status *status)
 {
 	return &notice->env->recipients[status->recipient];
 }
@@ -242,9 +241,9 @@ static const char *action_text(const struct notice *notice,
 		return "failed";
 	if (notice->kind == NOTICE_DELAY)
 		return "delayed";
-	return status->dsn_action == NULL || status->dsn_action[0] == '\0' ?
-		       "delivered" :
-		       status->dsn_action;
+	return status->dsn_action == NULL || status->dsn_action[0] == '\0'
+		       ? "delivered"
+		       : status->dsn_action;
 }
 
 static const char *address_type(const struct notice *notice,
@@ -282,18 +281,18 @@ static void put_status(struct writer *w, const struct delivery_status *status)
 		putf(w, "Remote-MTA: dns; %s", status->remote_mta);
 	if (status->diag_text != NULL && status->diag_text[0] != '\0')
 		put_wrappedf(w, "Diagnostic-Code: %s; %s",
-			     status->diag_type == NULL ? "X-Postfix" :
-							 status->diag_type,
+			     status->diag_type == NULL ? "X-Postfix"
+						       : status->diag_type,
 			     status->diag_text);
 	else
 		put_wrappedf(w, "Diagnostic-Code: X-Postfix; %s",
 			     status->reason);
 	if (notice->kind == NOTICE_DELAY)
 		putf(w, "Will-Retry-Until: %s",
-		     date_rfc5322(date,
-				  (time_t)(notice->env->arrival_us / 1000000) +
-					  notice->conf->v
-						  .maximal_queue_lifetime));
+		     date_rfc5322(
+			     date,
+			     (time_t)(notice->env->arrival_us / 1000000) +
+				     notice->conf->v.maximal_queue_lifetime));
 }
 
 static void put_report_part(struct writer *w)
@@ -302,8 +301,8 @@ static void put_report_part(struct writer *w)
 	char date[DATE_MAX_BYTES];
 
 	put_part(w, "Delivery report",
-		 notice_needs_utf8(notice) ? "message/global-delivery-status" :
-					     "message/delivery-status");
+		 notice_needs_utf8(notice) ? "message/global-delivery-status"
+					   : "message/delivery-status");
 	if (notice_needs_utf8(notice))
 		put_text(w, "Content-Transfer-Encoding: 8bit");
 	put_text(w, "");
@@ -323,13 +322,14 @@ static void put_message_part(struct writer *w)
 {
 	const struct notice *notice = w->notice;
 	bool utf8 = notice_needs_utf8(notice);
-	const char *what = notice->kind == NOTICE_SUCCESS ? "Message" :
-							    "Undelivered Message";
+	const char *what = notice->kind == NOTICE_SUCCESS
+				   ? "Message"
+				   : "Undelivered Message";
 
 	if (notice->header_only)
 		put_part(w, mem_printf(w->mem, "%s Headers", what),
-			 utf8 ? "message/global-headers" :
-				"text/rfc822-headers");
+			 utf8 ? "message/global-headers"
+			      : "text/rfc822-headers");
 	else
 		put_part(w, what, utf8 ? "message/global" : "message/rfc822");
 	put_text(w, "Content-Transfer-Encoding: 8bit");

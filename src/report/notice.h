@@ -15,9 +15,9 @@
 
 struct notice {
 	enum notice_kind kind;
-	bool to_postmaster; /* a copy: no text for people, header only */
-	bool header_only;   /* of the message that is reported on */
-	const char *to;	    /* internal form */
+	bool to_postmaster;   /* a copy: no text for people, header only */
+	bool header_only;     /* of the message that is reported on */
+	const char *to;	      /* internal form */
 	const char *queue_id; /* of that message */
 	const struct envelope *env;
 	const struct delivery_status *statuses;
@@ -38,5 +38,6 @@ void notice_write_back(const struct notice *notice, notice_put_fn *put,
 		       void *arg);
 /* Does it carry addresses or a message that need SMTPUTF8? */
 bool notice_needs_utf8(const struct notice *notice);
-/* The value of the first Message-Id of a header block, child of mem, or NULL. */
+/* The value of the first Message-Id of a header block, child of mem, or NULL.
+ */
 const char *notice_message_id(TALLOC_CTX *mem, struct span header);

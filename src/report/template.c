@@ -131,8 +131,8 @@ static bool take_header(TALLOC_CTX *mem, struct template *template,
 		if (span_is_nocase(span_take(line, (size_t)colon),
 				   headers[i].name)) {
 			*headers[i].field = mem_span_dup(
-				mem, span_trim(span_skip(line,
-							 (size_t)colon + 1)));
+				mem,
+				span_trim(span_skip(line, (size_t)colon + 1)));
 			return true;
 		}
 	return false;
@@ -184,12 +184,12 @@ static enum rc read_section(struct template_set *set,
 		return complain(reader, fault, "need name = <<EOF", line);
 	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
 		if (span_is(span_trim(name), sections[i].name))
-			return read_body(set, reader,
-					 span_trim(span_skip(rest, 2)),
-					 sections[i].kind < 0 ?
-						 &unused :
-						 &set->by_kind[sections[i].kind],
-					 fault);
+			return read_body(
+				set, reader, span_trim(span_skip(rest, 2)),
+				sections[i].kind < 0
+					? &unused
+					: &set->by_kind[sections[i].kind],
+				fault);
 	return complain(reader, fault, "unknown template name",
 			span_trim(name));
 }
@@ -280,8 +280,7 @@ static bool expand_time(const struct conf *conf, struct span name,
 		      { "weeks", 604800 } };
 
 	for (size_t t = 0; t < ARRAY_LEN(times); t++) {
-		struct span suffix =
-			span_skip(name, strlen(times[t].prefix));
+		struct span suffix = span_skip(name, strlen(times[t].prefix));
 
 		if (!span_starts(name, times[t].prefix))
 			continue;

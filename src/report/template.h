@@ -20,7 +20,8 @@
 #include "conf/conf.h"
 #include "queue/wire.h"
 
-struct template {
+struct template
+{
 	const char *charset;
 	const char *from; /* NULL: built in, completed with $myorigin */
 	const char *subject, *postmaster_subject;

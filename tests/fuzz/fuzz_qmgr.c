@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packets from writers, tools, agents and bounce, in any order and of any shape.
- * Input: one byte who sends, two bytes length, so many bytes of packet, ...
+ * Packets from writers, tools, agents and bounce, in any order and of any
+ * shape. Input: one byte who sends, two bytes length, so many bytes of packet,
+ * ...
  */
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -22,8 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static int fuzz_connect(void *arg, const char *path)
 {
 	struct ends *ends = arg;
-	int *end = strcmp(path, "private/bounce") == 0 ? &ends->bounce :
-							 &ends->agent;
+	int *end = strcmp(path, "private/bounce") == 0 ? &ends->bounce
+						       : &ends->agent;
 	int fds[2];
 
 	if (*end >= 0 ||

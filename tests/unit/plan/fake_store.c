@@ -238,8 +238,8 @@ enum rc resolve(struct resolver *resolver, TALLOC_CTX *mem, struct span sender,
 		struct fault *fault)
 {
 	struct route *route = mem_new(mem, struct route);
-	struct span domain = span_skip(recipient,
-				       (size_t)(span_rfind(recipient, '@') + 1));
+	struct span domain =
+		span_skip(recipient, (size_t)(span_rfind(recipient, '@') + 1));
 
 	if (the_store.resolver_fails)
 		return fault_set(fault, RC_TEMP, "4.3.0", "table failed");
@@ -247,8 +247,8 @@ enum rc resolve(struct resolver *resolver, TALLOC_CTX *mem, struct span sender,
 	route->nexthop = mem_span_dup(route, domain);
 	route->transport = mem_span_dup(
 		route, span_take(domain, (size_t)span_find(domain, '.')));
-	route->class = span_is(domain, "local.test") ? CLASS_LOCAL :
-						       CLASS_DEFAULT;
+	route->class =
+		span_is(domain, "local.test") ? CLASS_LOCAL : CLASS_DEFAULT;
 	*ret_route = route;
 	return RC_OK;
 }

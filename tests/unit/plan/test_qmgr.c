@@ -61,11 +61,11 @@ static int world_connect(void *arg, const char *path)
 		errno = ENOENT;
 		return -1;
 	}
-	assert_int_equal(socketpair(AF_UNIX,
-				    SOCK_SEQPACKET | SOCK_NONBLOCK |
-					    SOCK_CLOEXEC,
-				    0, fds),
-			 0);
+	assert_int_equal(
+		socketpair(AF_UNIX,
+			   SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+			   fds),
+		0);
 	agent->fd = fds[1];
 	return fds[0];
 }
@@ -122,9 +122,9 @@ static void world_free(struct world *world)
 static void turn(struct world *world)
 {
 	for (int i = 0; i < 6; i++)
-		assert_int_equal(poller_run_once(world->poller, 0,
-						 &world->fault),
-				 RC_OK);
+		assert_int_equal(
+			poller_run_once(world->poller, 0, &world->fault),
+			RC_OK);
 }
 
 static void hello(struct world *world, const char *path, uint32_t capacity)
@@ -133,9 +133,9 @@ static void hello(struct world *world, const char *path, uint32_t capacity)
 
 	packet_begin(&out, world, WIRE_AGENT_HELLO);
 	packet_put_u32(&out, capacity);
-	assert_int_equal(packet_send(agent_at(world, path)->fd, &out,
-				     &world->fault),
-			 RC_OK);
+	assert_int_equal(
+		packet_send(agent_at(world, path)->fd, &out, &world->fault),
+		RC_OK);
 	turn(world);
 }
 
@@ -192,9 +192,9 @@ static struct delivery_request *take(struct world *world, const char *path)
 			   &world->fault) != RC_OK)
 		return NULL;
 	assert_int_equal(in.type, WIRE_DELIVER);
-	assert_int_equal(delivery_request_take(world, &in, &request,
-					       &world->fault),
-			 RC_OK);
+	assert_int_equal(
+		delivery_request_take(world, &in, &request, &world->fault),
+		RC_OK);
 	return request;
 }
 
@@ -243,9 +243,9 @@ static void give(struct world *world, const char *path,
 		put_status(&out, request->recipient_index[i], answer);
 	packet_put_text(&out, answer->site == NULL ? "" : answer->dsn);
 	packet_put_text(&out, answer->site);
-	assert_int_equal(packet_send(agent_at(world, path)->fd, &out,
-				     &world->fault),
-			 RC_OK);
+	assert_int_equal(
+		packet_send(agent_at(world, path)->fd, &out, &world->fault),
+		RC_OK);
 	talloc_free(request);
 	turn(world);
 }
@@ -274,8 +274,7 @@ static bool take_notice(struct world *world, struct notice_seen *ret)
 	for (uint32_t i = 0; i < ret->count; i++) {
 		assert_true(delivery_status_take(&in, world, &status));
 		ret->recipients[i % 16] = status.recipient;
-		snprintf(ret->reason, sizeof(ret->reason), "%s",
-			 status.reason);
+		snprintf(ret->reason, sizeof(ret->reason), "%s", status.reason);
 	}
 	close(packet_take_fd(&in));
 	return true;
@@ -339,8 +338,9 @@ static void the_pause_grows_with_age_up_to_the_limit(void **state)
 {
 	static const struct {
 		int age_s, want_s;
-	} cases[] = { { 0, 300 }, { 1000, 1000 }, { 3999, 3999 },
-		      { 10000, 4000 } };
+	} cases[] = {
+		{ 0, 300 }, { 1000, 1000 }, { 3999, 3999 }, { 10000, 4000 }
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct world *world = world_new("");
@@ -511,11 +511,8 @@ static void notify_says_who_is_told_what(void **state)
 		  NOTICE_FAILURE },
 		{ "failure, failed", DSN_NOTIFY_FAILURE, &never,
 		  NOTICE_FAILURE },
-		{ "default, sent", 0,
-		  &relayed,
-		  -1 },
-		{ "success, relayed", DSN_NOTIFY_SUCCESS,
-		  &relayed,
+		{ "default, sent", 0, &relayed, -1 },
+		{ "success, relayed", DSN_NOTIFY_SUCCESS, &relayed,
 		  NOTICE_SUCCESS },
 		{ "success, next hop does DSN", DSN_NOTIFY_SUCCESS, &sent, -1 },
 	};
@@ -569,8 +566,9 @@ static void batches_keep_to_the_recipient_limit(void **state)
 
 static void a_limit_of_one_counts_for_each_recipient(void **state)
 {
-	struct world *world = world_new("local_destination_recipient_limit=1\n"
-					"local_destination_concurrency_limit=1");
+	struct world *world =
+		world_new("local_destination_recipient_limit=1\n"
+			  "local_destination_concurrency_limit=1");
 	struct delivery_request *request;
 	int count = 0;
 
@@ -749,8 +747,7 @@ static void a_table_that_fails_defers(void **state)
 	hello(world, "private/retry", 10);
 	request = take(world, "private/retry");
 	assert_non_null(request);
-	assert_string_equal(request->nexthop,
-			    "4.3.0 address resolver failure");
+	assert_string_equal(request->nexthop, "4.3.0 address resolver failure");
 	talloc_free(request);
 	world_free(world);
 }
@@ -763,9 +760,9 @@ static void slow_lookups_run_beside_the_loop(void **state)
 	fake_store()->resolver_is_slow = true;
 	announce(world, "AAA111", "a@a.test", "1@smtp.test,2@smtp.test");
 	for (int i = 0; i < 500 && !jobs_are_idle(world->qmgr); i++)
-		assert_int_equal(poller_run_once(world->poller, 10,
-						 &world->fault),
-				 RC_OK);
+		assert_int_equal(
+			poller_run_once(world->poller, 10, &world->fault),
+			RC_OK);
 	hello(world, "private/smtp", 10);
 	request = take(world, "private/smtp");
 	assert_non_null(request);
@@ -783,8 +780,8 @@ static void hold_and_delete_reach_what_is_active(void **state)
 	announce(world, "AAA111", "a@a.test", "1@smtp.test");
 	announce(world, "AAA222", "a@a.test", "1@smtp.test,2@other.test");
 	/* No agent yet: withdrawn at once. */
-	assert_true(admin_apply(world->qmgr, message(world, "AAA111"),
-				ADMIN_HOLD));
+	assert_true(
+		admin_apply(world->qmgr, message(world, "AAA111"), ADMIN_HOLD));
 	assert_int_equal(message(world, "AAA111")->state, MESSAGE_HOLD);
 	assert_true(fake_store_saw("move AAA111 hold"));
 	hello(world, "private/smtp", 10);
@@ -819,8 +816,8 @@ static void expire_bounces_at_the_next_attempt(void **state)
 	world_free(world);
 }
 
-static void a_failed_finish_is_tried_again_and_delivers_nothing_twice(
-	void **state)
+static void
+a_failed_finish_is_tried_again_and_delivers_nothing_twice(void **state)
 {
 	struct world *world = world_new("");
 
@@ -937,8 +934,7 @@ static void verp_gives_each_recipient_a_sender(void **state)
 	request = take(world, "private/smtp");
 	assert_non_null(request);
 	assert_int_equal(request->recipient_count, 1);
-	assert_string_equal(request->env->sender,
-			    "list+1=smtp.test@a.test");
+	assert_string_equal(request->env->sender, "list+1=smtp.test@a.test");
 	talloc_free(request);
 	world_free(world);
 }
@@ -948,11 +944,11 @@ static void tool_open(struct world *world, uint32_t uid)
 {
 	int fds[2];
 
-	assert_int_equal(socketpair(AF_UNIX,
-				    SOCK_SEQPACKET | SOCK_NONBLOCK |
-					    SOCK_CLOEXEC,
-				    0, fds),
-			 0);
+	assert_int_equal(
+		socketpair(AF_UNIX,
+			   SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+			   fds),
+		0);
 	world->tool = fds[1];
 	peers_add(world->qmgr->peers, fds[0], uid);
 }
@@ -981,8 +977,8 @@ static uint32_t tool_hears(struct world *world, int *ret_items,
 
 	for (;;) {
 		struct packet_in in;
-		enum rc rc = packet_receive(world, world->tool, &in,
-					    &world->fault);
+		enum rc rc =
+			packet_receive(world, world->tool, &in, &world->fault);
 		uint32_t outcome;
 
 		if (rc == RC_NONE) {

@@ -219,8 +219,8 @@ static void gentle_feedback_needs_more_cohorts_to_give_up(void **state)
 	talloc_free(world);
 }
 
-static void an_answer_that_says_nothing_about_the_site_changes_nothing(
-	void **state)
+static void
+an_answer_that_says_nothing_about_the_site_changes_nothing(void **state)
 {
 	struct world *world = world_new(&usual);
 
@@ -245,9 +245,9 @@ static void destinations_are_served_in_turn(void **state)
 
 			entry->owner = (void *)(uintptr_t)(d == 0 ? "a" : "b");
 			schedule_add(job,
-				     schedule_destination(
-					     world->transport,
-					     d == 0 ? "a.test" : "b.test"),
+				     schedule_destination(world->transport,
+							  d == 0 ? "a.test"
+								 : "b.test"),
 				     entry);
 		}
 	world_run(world);

@@ -186,7 +186,7 @@ static void fields_say_what_is_known(void **state)
 		const char *sender, *original, *orcpt, *envid, *message_id;
 		const char *dsn_action;
 		uint32_t flags;
-		const char *want; /* must be in it */
+		const char *want;  /* must be in it */
 		const char *never; /* must not */
 	} cases[] = {
 		{ .why = "no remote host",
@@ -311,20 +311,19 @@ static void the_old_form_of_from_can_be_had(void **state)
 
 static void a_template_file_replaces_the_text(void **state)
 {
-	static const char file[] =
-		"# a comment\n"
-		"\n"
-		"failure_template = <<EOF\n"
-		"Charset: iso-8859-1\n"
-		"From: Postamt <post@x.test>\n"
-		"Subject: Unzustellbar\n"
-		"\n"
-		"Hier ist $myhostname, ${mydomain}, $$5, "
-		"$(maximal_queue_lifetime_days) Tage.\n"
-		"EOF\n"
-		"verify_template = <<X\n"
-		"\n"
-		"X\n";
+	static const char file[] = "# a comment\n"
+				   "\n"
+				   "failure_template = <<EOF\n"
+				   "Charset: iso-8859-1\n"
+				   "From: Postamt <post@x.test>\n"
+				   "Subject: Unzustellbar\n"
+				   "\n"
+				   "Hier ist $myhostname, ${mydomain}, $$5, "
+				   "$(maximal_queue_lifetime_days) Tage.\n"
+				   "EOF\n"
+				   "verify_template = <<X\n"
+				   "\n"
+				   "X\n";
 	struct world *world = world_new("mydomain = example.test");
 	struct notice notice = { .kind = NOTICE_FAILURE };
 	struct fault fault;
