@@ -247,6 +247,24 @@ static enum rc rcpt_notify(struct reading *r, struct span value)
 	return RC_OK;
 }
 
+/* It goes on to other hosts as it is: "rfc822", "utf-8", "x400". */
+static bool is_type(struct span type)
+{
+	for (size_t i = 0; i < type.len; i++)
+		if (!ascii_is_alnum(type.ptr[i]) && type.ptr[i] != '-' &&
+		    type.ptr[i] != '.' && type.ptr[i] != '_')
+			return false;
+	return true;
+}
+
+static bool is_one_word(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.ptr[i] <= ' ' || text.ptr[i] == 127)
+			return false;
+	return true;
+}
+
 /* The type must be there; the address may be empty, as the reference has it.
  * A type of utf-8 uses its own escapes and is kept as it is (RFC 6533). */
 static enum rc rcpt_orcpt(struct reading *r, struct span value)
@@ -259,6 +277,8 @@ static enum rc rcpt_orcpt(struct reading *r, struct span value)
 		return refuse(r->fault, r->ret_code, 501, bad);
 	type = span_take(value, (size_t)semicolon);
 	address = span_skip(value, (size_t)semicolon + 1);
+	if (!is_type(type) || !is_one_word(address))
+		return refuse(r->fault, r->ret_code, 501, bad);
 	if (!span_is_nocase(type, "utf-8") &&
 	    (xtext_decode(r->mem, address, &address, NULL) != RC_OK ||
 	     !is_printable(address)))

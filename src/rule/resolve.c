@@ -218,6 +218,10 @@ enum rc resolve(struct resolver *resolver, TALLOC_CTX *mem, struct span sender,
 		target.address =
 			span_from(resolver->conf->v.empty_address_recipient);
 	rc = target_find(resolver, scratch, &target, fault);
+	/* A command that gets it as an argument would take it for an option. */
+	if (rc == RC_OK && !resolver->conf->v.allow_min_user &&
+	    span_starts(target.address, "-"))
+		rc = RC_PERM;
 	if (rc == RC_PERM)
 		return bad_syntax(mem, target.address, ret_route, fault);
 	if (rc == RC_OK)

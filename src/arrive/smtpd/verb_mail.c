@@ -36,7 +36,8 @@ enum verb_result verb_mail(struct smtpd_session *s, struct span args)
 {
 	const struct conf_values *v = &s->server->conf->v;
 	int flags = (v->strict_rfc821_envelopes ? SMTP_STRICT : 0) |
-		    (v->smtputf8_enable ? SMTP_UTF8_ENABLED : 0);
+		    (v->smtputf8_enable ? SMTP_UTF8_ENABLED : 0) |
+		    (v->allow_min_user ? SMTP_MINUS_OK : 0);
 	struct smtpd_transaction *t;
 	struct fault fault = { 0 };
 	int code = 0;

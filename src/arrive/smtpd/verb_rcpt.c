@@ -7,7 +7,8 @@ static bool parse(struct smtpd_session *s, TALLOC_CTX *mem, struct span args,
 {
 	const struct conf_values *v = &s->server->conf->v;
 	int flags = (v->strict_rfc821_envelopes ? SMTP_STRICT : 0) |
-		    (v->smtputf8_enable ? SMTP_UTF8_ENABLED : 0);
+		    (v->smtputf8_enable ? SMTP_UTF8_ENABLED : 0) |
+		    (v->allow_min_user ? SMTP_MINUS_OK : 0);
 	struct fault fault = { 0 };
 	int code = 0;
 

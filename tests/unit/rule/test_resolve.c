@@ -59,6 +59,8 @@ static void the_domain_that_counts_is_found(void **state)
 		{ "", "", LOCAL, "MAILER-DAEMON@mx.example.test" },
 		{ "", "@localhost", LOCAL, "MAILER-DAEMON@localhost" },
 		{ "", "joe@LOCALHOST", LOCAL, NULL },
+		{ "", "-oX@localhost", BAD, NULL },
+		{ "", "-oX@remote.test", BAD, NULL },
 		{ "", "joe@mx.example.test.", LOCAL, "joe@mx.example.test" },
 		{ "", "joe@[127.0.0.1]", LOCAL, NULL },
 		{ "", "joe@[127.0.0.1].", LOCAL, "joe@[127.0.0.1]" },
