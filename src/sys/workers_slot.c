@@ -174,8 +174,11 @@ static bool slot_watch(struct workers *workers, uint32_t at)
 	slot->is_watched = true;
 	if (epoll_ctl(workers->epoll_fd, what, fd, &event) == 0)
 		return true;
-	if (errno == ENOENT && /* the session has changed its fd */
-	    epoll_ctl(workers->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
+	/* The session has another fd than before, or this number was watched
+	 * when it was another session's copy of the same socket. */
+	if (errno == ENOENT || errno == EEXIST)
+		what = what == EPOLL_CTL_MOD ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+	if (epoll_ctl(workers->epoll_fd, what, fd, &event) == 0)
 		return true;
 	assert(errno == ENOMEM || errno == ENOSPC);
 	slot->is_watched = false;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -468,6 +469,175 @@ static void threads_come_on_demand_and_leave_when_idle(void **state)
 	talloc_free(workers);
 }
 
+/* Everything at once: each session echoes bytes, and at random sleeps, goes to
+ * the end of the queue, has a short deadline, or ends to be begun anew. */
+enum { STRESS_SESSIONS = 60, STRESS_BYTES = 300 };
+
+struct stress_slot {
+	_Atomic uint64_t handle; /* of whoever has this place now, or did */
+	int ends[2];
+};
+
+struct stress {
+	struct workers_session session;
+	struct stress_slot *slot;
+	struct world *world;
+	atomic_int running;
+	uint32_t random;
+	int plain, got;
+};
+
+static uint32_t random_next(uint32_t *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return *seed >> 16;
+}
+
+static void handle_keep(struct stress *stress)
+{
+	struct workers_handle h = stress->session.handle;
+
+	atomic_store(&stress->slot->handle,
+		     (uint64_t)h.generation << 32 | h.slot);
+}
+
+static enum workers_next stress_run(struct workers_session *session,
+				    struct worker *me, unsigned woke);
+
+static struct stress *stress_new(struct stress_slot *slot, struct world *world,
+				 uint32_t random, int got)
+{
+	struct stress *stress = mem_new(NULL, struct stress);
+
+	stress->session.run = stress_run;
+	stress->session.fd = slot->ends[0];
+	stress->session.want = EPOLLIN;
+	stress->slot = slot;
+	stress->world = world;
+	stress->random = random;
+	stress->got = got;
+	return stress;
+}
+
+/* It ends, and another takes over the same socket. */
+static enum workers_next stress_replace(struct stress *old, struct worker *me)
+{
+	struct stress *fresh = stress_new(old->slot, old->world, old->random,
+					  old->got);
+	struct world *world = old->world;
+
+	/* Closing the socket is what tells epoll that the old one is gone. */
+	fresh->session.fd = dup(old->session.fd);
+	fresh->slot->ends[0] = fresh->session.fd;
+	close(old->session.fd);
+	talloc_free(old);
+	assert_int_equal(workers_add(world->workers, &fresh->session, NULL),
+			 RC_OK);
+	return WORKERS_END;
+}
+
+static enum workers_next stress_run(struct workers_session *session,
+				    struct worker *me, unsigned woke)
+{
+	struct stress *stress = HOLDER_OF(session, struct stress, session);
+	char byte;
+
+	assert_int_equal(atomic_fetch_add(&stress->running, 1), 0);
+	stress->plain++;
+	if (woke & WORKERS_NEW)
+		handle_keep(stress);
+	while (read(session->fd, &byte, 1) == 1) {
+		assert_int_equal(write(session->fd, &byte, 1), 1);
+		stress->got++;
+	}
+	if (stress->got == STRESS_BYTES) {
+		atomic_fetch_add(&stress->world->ended, 1);
+		close(session->fd);
+		talloc_free(stress);
+		return WORKERS_END;
+	}
+	session->deadline_ms = 0;
+	assert_int_equal(atomic_fetch_sub(&stress->running, 1), 1);
+	switch (random_next(&stress->random) % 8) {
+	case 0:
+		return WORKERS_AGAIN;
+	case 1:
+		session->deadline_ms = clock_mono_ms() + 2;
+		return WORKERS_SLEEP;
+	case 2:
+		return stress_replace(stress, me);
+	case 3:
+		session->deadline_ms =
+			clock_mono_ms() + random_next(&stress->random) % 4;
+		return WORKERS_PARK;
+	default:
+		return WORKERS_PARK;
+	}
+}
+
+struct waker {
+	struct world *world;
+	struct stress_slot *slots;
+	atomic_bool stop;
+};
+
+static void *waker_main(void *arg)
+{
+	struct waker *waker = arg;
+	uint32_t seed = 7;
+
+	while (!atomic_load(&waker->stop)) {
+		uint64_t h = atomic_load(
+			&waker->slots[random_next(&seed) % STRESS_SESSIONS]
+				 .handle);
+
+		workers_wake(waker->world->workers,
+			     (struct workers_handle){ (uint32_t)h,
+						      (uint32_t)(h >> 32) });
+		if (seed % 16 == 0)
+			sched_yield();
+	}
+	return NULL;
+}
+
+static void whatever_happens_at_once_no_byte_is_lost(void **state)
+{
+	struct world world = { 0 };
+	struct workers *workers = engine(&world, 8, 1000, 20);
+	struct stress_slot slots[STRESS_SESSIONS];
+	struct waker waker = { .world = &world, .slots = slots };
+	pthread_t thread;
+
+	for (int i = 0; i < STRESS_SESSIONS; i++) {
+		struct stress *stress;
+
+		atomic_init(&slots[i].handle, 0);
+		assert_int_equal(socketpair(AF_UNIX,
+					    SOCK_STREAM | SOCK_NONBLOCK |
+						    SOCK_CLOEXEC,
+					    0, slots[i].ends),
+				 0);
+		stress = stress_new(&slots[i], &world, (uint32_t)i, 0);
+		assert_int_equal(workers_add(workers, &stress->session, NULL),
+				 RC_OK);
+	}
+	assert_int_equal(pthread_create(&thread, NULL, waker_main, &waker), 0);
+	for (int n = 0; n < STRESS_BYTES; n++) {
+		for (int i = 0; i < STRESS_SESSIONS; i++)
+			assert_int_equal(write(slots[i].ends[1], "x", 1), 1);
+		for (int i = 0; i < STRESS_SESSIONS; i++)
+			expect_bytes(slots[i].ends[1], "x", 1);
+	}
+	wait_until(&world.ended, STRESS_SESSIONS);
+	atomic_store(&waker.stop, true);
+	pthread_join(thread, NULL);
+	workers_drain(workers, false);
+	assert_true(workers_wait_drained(workers, WAIT_MS));
+	talloc_free(workers);
+	for (int i = 0; i < STRESS_SESSIONS; i++)
+		close(slots[i].ends[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -480,6 +650,7 @@ int main(void)
 		cmocka_unit_test(at_the_maximum_clients_wait_until_one_leaves),
 		cmocka_unit_test(without_descriptors_the_client_is_told),
 		cmocka_unit_test(threads_come_on_demand_and_leave_when_idle),
+		cmocka_unit_test(whatever_happens_at_once_no_byte_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
