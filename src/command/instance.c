@@ -58,6 +58,12 @@ static void tell(struct check *check, const char *format, ...)
 	check->say(check->arg, text);
 }
 
+/* Never through a link that the owner of the directory put there meanwhile. */
+static int mode_set(const char *path, mode_t mode)
+{
+	return fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW);
+}
+
 static void rights_check(struct check *check, const char *path,
 			 const struct stat *st, uid_t owner, gid_t group,
 			 mode_t mode)
@@ -74,7 +80,7 @@ static void rights_check(struct check *check, const char *path,
 		check->problems++;
 		return;
 	}
-	if (lchown(path, owner, group) != 0 || chmod(path, mode) != 0) {
+	if (lchown(path, owner, group) != 0 || mode_set(path, mode) != 0) {
 		tell(check, "error: cannot repair rights of %s: %s", path,
 		     strerror(errno));
 		check->problems++;
@@ -97,7 +103,7 @@ static void folder_check(struct check *check, const char *path, uid_t owner,
 			check->problems++;
 			return;
 		}
-		if (lchown(path, owner, group) != 0 || chmod(path, mode) != 0) {
+		if (lchown(path, owner, group) != 0 || mode_set(path, mode) != 0) {
 			tell(check, "error: rights of %s: %s", path,
 			     strerror(errno));
 			check->problems++;

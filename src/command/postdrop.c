@@ -56,6 +56,8 @@ static void surroundings_clean(void)
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		_exit(EX_OSERR); /* a file of ours would become 0, 1 or 2 */
 	closefrom(STDERR_FILENO + 1);
 	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
 		values[i] = getenv(kept[i]);

@@ -53,12 +53,15 @@ static uint32_t put_parked(struct buf *out, const struct message *message,
 			   uint32_t *at)
 {
 	struct parked_recipient rcpt;
-	uint32_t count = 0;
+	uint32_t count = 0, place = 0, number = 0;
 
 	while (out->len < ITEM_BYTES_MAX &&
-	       message_recipient_next(message, at, &rcpt)) {
+	       message_recipient_next(message, &place, &rcpt)) {
 		struct packet_out wrap = { .buf = *out };
 
+		if (number++ < *at)
+			continue;
+		(*at)++;
 		packet_put_text(&wrap, rcpt.address);
 		packet_put_text(&wrap, rcpt.original);
 		packet_put_text(&wrap, rcpt.reason);
@@ -70,11 +73,9 @@ static uint32_t put_parked(struct buf *out, const struct message *message,
 
 static bool list_more(const struct message *message, uint32_t at)
 {
-	struct parked_recipient rcpt;
-
-	if (message->attempt != NULL)
-		return at < message->attempt->env->recipient_count;
-	return at > 0 && message_recipient_next(message, &at, &rcpt);
+	return at < (message->attempt != NULL ?
+			     message->attempt->env->recipient_count :
+			     message_recipient_count(message));
 }
 
 bool list_send(struct peer *peer, struct message *message)

@@ -22,7 +22,9 @@ struct peer {
 	uint32_t pass;	/* of a listing: the state that is its turn */
 	uint32_t items; /* in this turn */
 	uint32_t affected;
-	uint32_t list_at; /* recipients of one message already sent */
+	/* Recipients of one message already sent: a number and no place, for
+	 * the message may have become another one since. */
+	uint32_t list_at;
 	bool has_reply;	  /* which did not fit in the socket */
 	enum rc reply_rc;
 	uint32_t reply_count;

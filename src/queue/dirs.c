@@ -32,7 +32,10 @@ static enum rc dir_open(int parent, int owner_dir, const char *name,
 			bool may_make, int *ret_fd, struct fault *fault)
 {
 	bool made = may_make && mkdirat(parent, name, JOURNAL_DIR_MODE) == 0;
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* What was just made and will be given away is no link. */
+	int fd = openat(parent, name,
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC |
+				(made ? O_NOFOLLOW : 0));
 
 	if (fd < 0)
 		return fault_set(fault,
@@ -86,7 +89,8 @@ int queue_hash_dir_make(const struct queue_dirs *dirs, const char *path)
 	if (mkdirat(dirs->queue, name, JOURNAL_DIR_MODE) < 0 &&
 	    errno != EEXIST)
 		return -1;
-	fd = openat(dirs->queue, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(dirs->queue, name,
+		    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -1;
 	queue_file_adopt(dirs->journal, fd);

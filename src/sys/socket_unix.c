@@ -69,7 +69,8 @@ static enum rc listen_at(int fd, int dir_fd, const char *path, int type,
 		close(dir);
 	if (failed)
 		return fault_set(fault, RC_CONF, "4.3.5", "bind %s: %m", path);
-	if (fchmodat(dir_fd, path, mode, 0) != 0)
+	/* Root does this in directories of other users: no link is followed. */
+	if (fchmodat(dir_fd, path, mode, AT_SYMLINK_NOFOLLOW) != 0)
 		return fault_set(fault, RC_CONF, "4.3.5", "chmod %s: %m", path);
 	if (type != SOCK_DGRAM && listen(fd, SOMAXCONN) != 0)
 		return fault_set(fault, RC_CONF, "4.3.5", "listen %s: %m",
