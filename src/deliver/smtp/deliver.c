@@ -277,8 +277,7 @@ static void hop_try(struct journey *j, bool last_hop)
 		why_fault(j, &fault);
 		return;
 	}
-	if (c->settings.log_tls_feature_status)
-		j->tls_text = smtp_tls_text(j->d, j->policy, "?");
+	j->tls_text = smtp_tls_text(j->d, &c->settings, j->policy, "?");
 	smtp_cache_enter(c->cache, j->hop->text);
 	cached_try(j);
 	if (j->d->open_count > 0)

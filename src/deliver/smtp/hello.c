@@ -183,7 +183,7 @@ static bool handshake(struct smtp_session *s, TALLOC_CTX *mem,
 	net_stream_set_timeout(s->stream, s->settings->starttls_timeout * 1000);
 	if (tls_connect(s, hello->tls_client, &policy, s->stream, s->relay,
 			&s->tls, &fault) == RC_OK) {
-		s->tls_text = smtp_tls_text(s, hello->policy, "");
+		s->tls_text = smtp_tls_text(s, s->settings, hello->policy, "");
 		if (s->settings->tls_loglevel[0] > '0')
 			log_info("%s",
 				 tls_summary(mem, s->tls, "to", s->relay));
@@ -276,7 +276,7 @@ bool smtp_session_hello(struct smtp_session *s, TALLOC_CTX *mem,
 	struct span greeting;
 	bool esmtp = set->always_send_ehlo;
 
-	s->tls_text = smtp_tls_text(s, hello->policy, "?");
+	s->tls_text = smtp_tls_text(s, set, hello->policy, "?");
 	if (wrapped && hello->policy->level < TLS_ENCRYPT)
 		return tls_required_failed(s, "4.7.5",
 					   "TLS wrappermode needs security "
@@ -302,8 +302,6 @@ bool smtp_session_hello(struct smtp_session *s, TALLOC_CTX *mem,
 	if (!wrapped && !tls_begin(s, mem, hello, why))
 		return false;
 	if (s->tls == NULL)
-		s->tls_text = hello->policy->level == TLS_NONE
-				  ? "none"
-				  : smtp_tls_text(s, hello->policy, ":none");
+		s->tls_text = smtp_tls_text(s, set, hello->policy, ":none");
 	return true;
 }

@@ -127,9 +127,14 @@ void smtp_session_refused(const struct smtp_session *s, TALLOC_CTX *mem,
 	why->dsn = mem_strdup(mem, dsn);
 }
 
-const char *smtp_tls_text(TALLOC_CTX *mem, const struct smtp_tls_policy *policy,
+const char *smtp_tls_text(TALLOC_CTX *mem, const struct smtp_settings *settings,
+			  const struct smtp_tls_policy *policy,
 			  const char *suffix)
 {
+	if (!settings->log_tls_feature_status)
+		return NULL;
+	if (policy->level == TLS_NONE)
+		return "none";
 	return mem_printf(mem, "%s%s", tls_level_name(policy->level), suffix);
 }
 

@@ -77,8 +77,10 @@ void smtp_session_refused(const struct smtp_session *session, TALLOC_CTX *mem,
 /* *why: "lost connection with H[A] while ...", by what the stream says. */
 void smtp_session_broken(struct smtp_session *session, TALLOC_CTX *mem,
 			 struct outcome *why);
-/* What a session that was begun with this policy shows as tls=. */
-const char *smtp_tls_text(TALLOC_CTX *mem, const struct smtp_tls_policy *policy,
+/* What a session that was begun with this policy shows as tls=; NULL when the
+ * settings do not want it. */
+const char *smtp_tls_text(TALLOC_CTX *mem, const struct smtp_settings *settings,
+			  const struct smtp_tls_policy *policy,
 			  const char *suffix);
 
 struct smtp_hello {
