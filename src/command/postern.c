@@ -44,7 +44,8 @@ static void usage(FILE *to, const char *program)
 		fprintf(to, "  %-16s %s\n", s->name, s->help);
 }
 
-/* To the person, and to the log as the reference's script does. */
+/* To the person, and to the log as the reference's script does. Once, when there
+ * is no log but standard error. */
 PRINTF(2, 3)
 static void announce(const struct postern *postern, const char *format, ...)
 {
@@ -56,7 +57,21 @@ static void announce(const struct postern *postern, const char *format, ...)
 	va_end(args);
 	fprintf(stderr, "%s/postfix-script: %s\n", postern->conf->v.syslog_name,
 		text);
-	log_info("%s", text);
+	if (log_is_kept())
+		log_info("%s", text);
+}
+
+NORETURN PRINTF(2, 3)
+static void die(const struct postern *postern, const char *format, ...)
+{
+	char text[FAULT_TEXT_MAX_BYTES * 2];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	announce(postern, "fatal: %s", text);
+	exit(1);
 }
 
 static void say(void *arg, const char *text)
@@ -70,7 +85,7 @@ static bool is_running(const struct postern *postern, pid_t *ret_pid)
 	enum rc rc = instance_master_pid(postern->conf, ret_pid, &fault);
 
 	if (rc != RC_OK && rc != RC_NONE)
-		log_fatal("%s", fault.text);
+		die(postern, "%s", fault.text);
 	return rc == RC_OK;
 }
 
@@ -80,8 +95,7 @@ static pid_t require_running(const struct postern *postern)
 
 	if (is_running(postern, &pid))
 		return pid;
-	announce(postern, "fatal: the Postfix mail system is not running");
-	exit(1);
+	die(postern, "the Postfix mail system is not running");
 }
 
 static void require_root(const struct postern *postern)
@@ -92,10 +106,11 @@ static void require_root(const struct postern *postern)
 	exit(1);
 }
 
-static void signal_master(pid_t pid, int number)
+static void signal_master(const struct postern *postern, pid_t pid,
+			  int number)
 {
 	if (kill(pid, number) != 0)
-		log_fatal("signal master, pid %d: %m", (int)pid);
+		die(postern, "signal master, pid %d: %m", (int)pid);
 }
 
 static bool wait_for_end(const struct postern *postern, int limit_ms)
@@ -120,7 +135,7 @@ NORETURN static void exec_master(struct postern *postern, bool foreground)
 			       foreground ? "-s" : NULL, NULL };
 
 	execv(path, (char *const *)argv);
-	log_fatal("exec %s: %m", path);
+	die(postern, "exec %s: %m", path);
 }
 
 static void start(struct postern *postern, bool foreground)
@@ -129,13 +144,10 @@ static void start(struct postern *postern, bool foreground)
 
 	require_root(postern);
 	if (is_running(postern, &pid)) {
-		announce(postern,
-			 "fatal: the Postfix mail system is already running");
-		exit(1);
+		die(postern, "the Postfix mail system is already running");
 	}
 	if (instance_check(postern->conf, true, say, postern) > 0) {
-		announce(postern, "fatal: not started, see above");
-		exit(1);
+		die(postern, "not started, see above");
 	}
 	announce(postern, "starting the Postfix mail system");
 	exec_master(postern, foreground);
@@ -160,7 +172,7 @@ static int run_stop(struct postern *postern)
 	require_root(postern);
 	pid = require_running(postern);
 	announce(postern, "stopping the Postfix mail system");
-	signal_master(pid, SIGTERM);
+	signal_master(postern, pid, SIGTERM);
 	if (wait_for_end(postern, STOP_LIMIT_MS))
 		return 0;
 	announce(postern,
@@ -176,17 +188,17 @@ static int run_abort(struct postern *postern)
 	require_root(postern);
 	pid = require_running(postern);
 	announce(postern, "aborting the Postfix mail system");
-	signal_master(pid, SIGQUIT);
+	signal_master(postern, pid, SIGQUIT);
 	if (wait_for_end(postern, STOP_LIMIT_MS))
 		return 0;
-	signal_master(pid, SIGKILL);
+	signal_master(postern, pid, SIGKILL);
 	return 0;
 }
 
 static int run_drain(struct postern *postern)
 {
 	require_root(postern);
-	signal_master(require_running(postern), SIGUSR1);
+	signal_master(postern, require_running(postern), SIGUSR1);
 	return wait_for_end(postern, -1) ? 0 : 1;
 }
 
@@ -205,7 +217,7 @@ static int run_reload(struct postern *postern)
 		return 1;
 	}
 	announce(postern, "refreshing the Postfix mail system");
-	signal_master(pid, SIGHUP);
+	signal_master(postern, pid, SIGHUP);
 	return 0;
 }
 
@@ -271,11 +283,12 @@ static int run_logrotate(struct postern *postern)
 	}
 	localtime_r(&now, &local);
 	if (strftime(suffix, sizeof(suffix), pattern, &local) == 0)
-		log_fatal("maillog_file_rotate_suffix = %s: too long", pattern);
+		die(postern, "maillog_file_rotate_suffix = %s: too long",
+		    pattern);
 	target = mem_printf(tmp, "%s.%s", path, suffix);
 	if (rename(path, target) != 0)
-		log_fatal("rename %s to %s: %m", path, target);
-	signal_master(require_running(postern), SIGUSR2);
+		die(postern, "rename %s to %s: %m", path, target);
+	signal_master(postern, require_running(postern), SIGUSR2);
 	sleep(1); /* lines of writers that had the old file open */
 	compress(postern, target);
 	return 0;

@@ -102,8 +102,7 @@ int main(int argc, char **argv)
 	if (tag == NULL)
 		log_setup(conf, "postlog", log_fd);
 	else
-		log_open(tag, "", log_fd >= 0 ? LOG_TO_FD : LOG_TO_SYSLOG,
-			 log_fd, LOG_MAIL);
+		log_setup_as(conf, tag, "", log_fd);
 	if (optind < argc)
 		log_arguments(priority, argc - optind, argv + optind);
 	else

@@ -36,9 +36,15 @@ static int facility_number(const char *name)
 
 void log_setup(const struct conf *conf, const char *program, int log_fd)
 {
+	log_setup_as(conf, conf->v.syslog_name, program, log_fd);
+}
+
+void log_setup_as(const struct conf *conf, const char *name,
+		  const char *program, int log_fd)
+{
 	bool to_file = conf->v.maillog_file[0] != '\0' && log_fd >= 0;
 
-	log_open(conf->v.syslog_name, program,
+	log_open(name, program,
 		 to_file ? LOG_TO_FD : LOG_TO_SYSLOG, log_fd,
 		 facility_number(conf->v.syslog_facility));
 }

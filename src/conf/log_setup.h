@@ -9,6 +9,9 @@
 #include "conf/conf.h"
 
 void log_setup(const struct conf *conf, const char *program, int log_fd);
+/* The same under another name than syslog_name. */
+void log_setup_as(const struct conf *conf, const char *name,
+		  const char *program, int log_fd);
 /* Open maillog_file for appending, close-on-exec; RC_NONE: none is set. The
  * file must lie below one of maillog_file_prefixes. */
 MUST_CHECK enum rc log_file_open(const struct conf *conf, int *ret_fd,

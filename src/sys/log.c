@@ -95,6 +95,13 @@ void log_open(const char *syslog_name, const char *program, enum log_sink sink,
 		*dot = '\0';
 }
 
+bool log_is_kept(void)
+{
+	if (state.sink == LOG_TO_SYSLOG)
+		return state.fd >= 0 && syslog_connect(state.fd);
+	return state.sink == LOG_TO_FD;
+}
+
 void log_set_verbose(int level)
 {
 	atomic_store(&verbose_level, level);
@@ -166,7 +173,8 @@ static void text_clean(char *text, size_t len)
 	}
 }
 
-static void syslog_send(const char *line, size_t len)
+/* `tag` is where the text begins that a person wants to see. */
+static void syslog_send(const char *line, size_t len, size_t tag)
 {
 	if (state.fd >= 0 && send(state.fd, line, len, MSG_NOSIGNAL) >= 0)
 		return;
@@ -174,7 +182,7 @@ static void syslog_send(const char *line, size_t len)
 	    send(state.fd, line, len, MSG_NOSIGNAL) >= 0)
 		return;
 	/* Nobody listens: at least a person at the terminal may. */
-	dprintf(STDERR_FILENO, "%.*s\n", (int)len, line);
+	dprintf(STDERR_FILENO, "%.*s\n", (int)(len - tag), line + tag);
 }
 
 static void line_write(int fd, char *line, size_t len)
@@ -192,17 +200,21 @@ static void log_vline_as(const char *program, int severity, const char *label,
 {
 	char line[LINE_MAX_BYTES + 2];
 	int saved_errno = errno; /* for %m, and for the caller */
-	int head, pid = atomic_load_explicit(&own_pid, memory_order_relaxed);
+	int pid = atomic_load_explicit(&own_pid, memory_order_relaxed);
+	const char *slash = program[0] == '\0' ? "" : "/";
+	int tag = 0, head;
 	size_t len;
 
-	if (state.sink == LOG_TO_SYSLOG)
-		head = snprintf(line, LINE_MAX_BYTES, "<%d>%s %s/%s[%d]: %s",
-				state.facility | severity, stamp_now(),
-				state.name, program, pid, label);
-	else if (state.sink == LOG_TO_FD)
-		head = snprintf(line, LINE_MAX_BYTES, "%s %s %s/%s[%d]: %s",
-				stamp_now(), state.host, state.name, program,
-				pid, label);
+	if (state.sink == LOG_TO_SYSLOG) {
+		tag = snprintf(line, LINE_MAX_BYTES, "<%d>%s ",
+			       state.facility | severity, stamp_now());
+		head = tag + snprintf(line + tag, LINE_MAX_BYTES - (size_t)tag,
+				      "%s%s%s[%d]: %s", state.name, slash,
+				      program, pid, label);
+	} else if (state.sink == LOG_TO_FD)
+		head = snprintf(line, LINE_MAX_BYTES, "%s %s %s%s%s[%d]: %s",
+				stamp_now(), state.host, state.name, slash,
+				program, pid, label);
 	else
 		head = snprintf(line, LINE_MAX_BYTES, "%s: %s", program, label);
 	errno = saved_errno;
@@ -211,7 +223,7 @@ static void log_vline_as(const char *program, int severity, const char *label,
 	      strnlen(line + head, (size_t)(LINE_MAX_BYTES - head));
 	text_clean(line + head, len - (size_t)head);
 	if (state.sink == LOG_TO_SYSLOG)
-		syslog_send(line, len);
+		syslog_send(line, len, (size_t)tag);
 	else
 		line_write(state.sink == LOG_TO_FD ? state.fd : STDERR_FILENO,
 			   line, len);

@@ -17,10 +17,14 @@
 
 enum log_sink { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FD };
 
-/* `syslog_name` "postfix" or "postfix/submission", `program` "smtpd". The fd is
+/* `syslog_name` "postfix" or "postfix/submission", `program` "smtpd" (or "": the
+ * name is the whole tag). The fd is
  * used with LOG_TO_FD only and stays the caller's. facility as in syslog(3). */
 void log_open(const char *syslog_name, const char *program, enum log_sink sink,
 	      int fd, int facility);
+/* Does a line go further than standard error: to a file, or to a syslogd that
+ * listens? */
+bool log_is_kept(void);
 void log_set_verbose(int level);
 int log_verbose(void);
 
