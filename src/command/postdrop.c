@@ -407,6 +407,13 @@ static const char *options_read(int argc, char **argv)
 	const char *directory = getenv("MAIL_CONFIG");
 	int option;
 
+	if (argc == 2 && span_is(span_from(argv[1]), "--help")) {
+		puts("usage: postdrop [-c config_directory] [-rv]\n"
+		     "  Put a message into the maildrop. sendmail starts it; "
+		     "what it reads is not\n"
+		     "  the message itself but records of sendmail.");
+		exit(0);
+	}
 	while ((option = getopt(argc, argv, "+c:rv")) > 0) {
 		switch (option) {
 		case 'c':

@@ -11,6 +11,36 @@ static NORETURN void usage(void)
 	sendmail_die(EX_USAGE, "usage: sendmail [options]");
 }
 
+static NORETURN void help(const struct sendmail *s)
+{
+	if (s->mode == SENDMAIL_MAILQ)
+		puts("usage: mailq [-C DIR]\n"
+		     "  Show the queue, as postqueue -p does.");
+	else if (s->mode == SENDMAIL_ALIASES)
+		puts("usage: newaliases [-C DIR] [-oAFILE]\n"
+		     "  Make the tables of alias_database (or FILE) anew.");
+	else
+		puts("usage: sendmail [OPTION...] RECIPIENT...\n"
+		     "       sendmail -t [OPTION...] [RECIPIENT...]\n"
+		     "  Send the message that comes on standard input.\n"
+		     "  -t         recipients are in To, Cc and Bcc\n"
+		     "  -i         a line with a lone dot does not end it\n"
+		     "  -f SENDER  address for what comes back\n"
+		     "  -F NAME    full name, when there is no From\n"
+		     "  -N WHEN    report: never, or of failure, delay, success\n"
+		     "  -R WHAT    a report returns: hdrs or full\n"
+		     "  -V ID      envelope id for reports\n"
+		     "  -B TYPE    7BIT or 8BITMIME\n"
+		     "  -bs        speak SMTP on standard input\n"
+		     "  -bp        show the queue (mailq)\n"
+		     "  -bi        make the alias tables (newaliases)\n"
+		     "  -q         try all deferred mail now; -qI ID, -qR SITE\n"
+		     "  -C DIR     configuration directory\n"
+		     "\n"
+		     "example: echo hello | sendmail you@example.com");
+	exit(0);
+}
+
 static void mode_take(struct sendmail *s, const char *letter)
 {
 	static const struct {
@@ -196,6 +226,8 @@ struct sendmail *sendmail_options(TALLOC_CTX *mem, int argc, char **argv)
 		s->mode = SENDMAIL_MAILQ;
 	else if (span_is(span_from(name), "newaliases"))
 		s->mode = SENDMAIL_ALIASES;
+	if (argc == 2 && span_is(span_from(argv[1]), "--help"))
+		help(s);
 	while ((option = getopt(argc, argv,
 				"+A:B:C:F:GIL:N:O:R:UV:X:b:f:h:imno:q::r:tvx")) >
 	       0)
