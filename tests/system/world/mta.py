@@ -2,6 +2,7 @@
 """A server under test, started from a main.cf given as text: Postern, or Debian's postfix."""
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import signal
@@ -136,13 +137,15 @@ class Mta:
         return env
 
     def command(self, name, *args, stdin=None, check=True, user=None):
-        argv = [self.program(name), *map(str, args)]
+        argv, env = [self.program(name), *map(str, args)], self.environment()
         if user:
-            argv = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", *argv]
+            env.pop("MAIL_CONFIG")  # what is not the installed configuration is refused
+            account = pwd.getpwnam(user)
+            argv = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", *argv]
         # Files, not pipes: a daemon that keeps a pipe open would keep us waiting.
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
             result = subprocess.run(argv, input=stdin, text=not isinstance(stdin, bytes), stdout=out,
-                                    stderr=err, env=self.environment(), timeout=60)
+                                    stderr=err, env=env, timeout=60)
             for name, file in (("stdout", out), ("stderr", err)):
                 file.seek(0)
                 setattr(result, name, file.read())
