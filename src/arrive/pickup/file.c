@@ -309,7 +309,9 @@ static enum attempt message_queue(struct file *f, const char *bounce,
 		.dsn_envid = f->head->envid,
 		.dsn_ret = f->head->ret,
 		.arrival_us = f->arrival_us,
-		.log_ident = f->head->log_ident,
+		/* qmgr's word when it requeues, nobody else's */
+		.log_ident = f->st.st_uid == geteuid() ? f->head->log_ident :
+							 NULL,
 		.verp = verp_delimiters(f),
 		.full_name = f->head->full_name,
 		.filter = bounce,

@@ -17,6 +17,7 @@ void forward_add(struct job *job, const struct target *parent,
 		 const char *address)
 {
 	const char *original_sender = job->d->image->env->sender;
+	const int limit = job->local->conf->v.duplicate_filter_limit;
 	struct forward *f = job->forwards;
 
 	while (f != NULL && strcmp(f->sender, parent->sender) != 0)
@@ -28,7 +29,9 @@ void forward_add(struct job *job, const struct target *parent,
 		f->next = job->forwards;
 		job->forwards = f;
 	}
-	for (size_t i = 0; i < f->count; i++)
+	/* Not all with all: a user's list may be very long. */
+	for (size_t i = 0; i < f->count && (limit <= 0 || i < (size_t)limit);
+	     i++)
 		if (span_is_nocase(span_from(address), f->recipients[i]))
 			return;
 	if (f->count == f->room) {

@@ -38,7 +38,7 @@ struct local {
 	struct cleanup_service *cleanup;
 };
 
-enum { EXPANSION_DEPTH_MAX = 100, FORWARDS_MAX = 20000 };
+enum { EXPANSION_DEPTH_MAX = 100 };
 
 enum target_source {
 	SOURCE_RECIPIENT,
