@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "base/clock.h"
 #include "queue/wire.h"
@@ -37,55 +38,66 @@ int agent_connect_unix(void *arg, const char *path)
 	return -1;
 }
 
-static void agent_close(struct agent *agent)
+/* One connection. */
+struct agent_link {
+	struct agent *agent;
+	struct agent_link *prev, *next; /* in agent->old */
+	int fd;
+	uint64_t id;
+	struct poller_watch *watch;
+};
+
+static int link_done(struct agent_link *link)
 {
-	TALLOC_FREE(agent->watch);
+	TALLOC_FREE(link->watch);
+	close(link->fd);
+	return 0;
+}
+
+/* The link is no longer the one for requests. */
+static void agent_detach(struct agent *agent)
+{
 	poller_timer_clear(agent->setup.poller, &agent->timer);
-	if (agent->fd >= 0)
-		close(agent->fd);
-	agent->fd = -1;
-	agent->is_open = agent->is_broken = false;
+	agent->link = NULL;
+	agent->is_open = false;
 }
 
 static void agent_fail(struct agent *agent, const char *why)
 {
-	agent_close(agent);
+	struct agent_link *link = agent->link;
+
+	agent_detach(agent);
+	talloc_free(link);
 	agent->setup.ops->failed(agent, why);
 }
 
-/* Lost after it worked: try again soon, but not at once for ever. */
-static void agent_lose(struct agent *agent)
+static void reconnect_after(struct agent *agent, int pause_ms)
 {
-	bool was_open = agent->is_open;
-
-	agent_close(agent);
-	if (!was_open) {
-		agent_fail(agent, "connection closed before the greeting");
-		return;
-	}
-	agent->pause_ms = agent->pause_ms == 0
-				  ? PAUSE_FIRST_MS
-				  : MIN_OF(agent->pause_ms * 2, PAUSE_MAX_MS);
 	poller_timer_set(agent->setup.poller, &agent->timer,
-			 clock_mono_ms() + (uint64_t)agent->pause_ms);
-	agent->setup.ops->lost(agent);
+			 clock_mono_ms() + (uint64_t)pause_ms);
 }
 
-static void agent_connect_now(struct agent *agent);
-
-static void agent_timer(void *arg)
+/* Lost after it worked: try again soon, but not at once for ever. */
+static void link_lost(struct agent_link *link)
 {
-	struct agent *agent = arg;
+	struct agent *agent = link->agent;
+	uint64_t id = link->id;
 
-	if (agent->fd < 0) {
-		agent_connect_now(agent);
+	if (link != agent->link) {
+		DL_DELETE(agent->old, link);
+	} else if (!agent->is_open) {
+		agent_fail(agent, "connection closed before the greeting");
 		return;
+	} else {
+		agent_detach(agent);
+		agent->pause_ms =
+			agent->pause_ms == 0
+				? PAUSE_FIRST_MS
+				: MIN_OF(agent->pause_ms * 2, PAUSE_MAX_MS);
+		reconnect_after(agent, agent->pause_ms);
 	}
-	if (agent->is_broken) {
-		agent_lose(agent);
-		return;
-	}
-	agent_fail(agent, "no greeting");
+	talloc_free(link);
+	agent->setup.ops->lost(agent, id);
 }
 
 static void agent_hello(struct agent *agent, struct packet_in *in)
@@ -100,69 +112,85 @@ static void agent_hello(struct agent *agent, struct packet_in *in)
 	agent->setup.ops->opened(agent, capacity);
 }
 
-/* false: the connection is gone. */
-static bool agent_read(struct agent *agent)
+/* false: none is there, or the connection is gone. */
+static bool link_read(struct agent_link *link)
 {
-	TALLOC_CTX *mem = talloc_new(agent);
+	struct agent *agent = link->agent;
+	TALLOC_CTX *mem = talloc_new(NULL);
 	struct packet_in in;
 	struct fault fault;
-	enum rc rc;
+	enum rc rc = packet_receive(mem, link->fd, &in, &fault);
 
-	rc = packet_receive(mem, agent->fd, &in, &fault);
-	if (rc != RC_OK) {
-		talloc_free(mem);
-		if (rc != RC_NONE)
-			agent_lose(agent);
-		return false;
-	}
-	if (in.fd >= 0)
-		close(packet_take_fd(&in));
-	if (!agent->is_open && in.type == WIRE_AGENT_HELLO) {
-		agent_hello(agent, &in);
-	} else if (agent->is_open) {
-		agent->pause_ms = 0;
-		agent->setup.ops->packet(agent, &in);
+	if (rc == RC_OK) {
+		if (in.fd >= 0)
+			close(packet_take_fd(&in));
+		if (link != agent->link || agent->is_open) {
+			agent->pause_ms = 0;
+			agent->setup.ops->packet(agent, &in);
+		} else if (in.type == WIRE_AGENT_HELLO) {
+			agent_hello(agent, &in);
+		}
 	}
 	talloc_free(mem);
-	return agent->fd >= 0;
+	if (rc != RC_OK && rc != RC_NONE)
+		link_lost(link);
+	return rc == RC_OK;
 }
 
-static void agent_ready(void *arg, int fd, uint32_t events)
+static void link_ready(void *arg, int fd, uint32_t events)
 {
-	struct agent *agent = arg;
+	struct agent_link *link = arg;
+	struct agent *agent = link->agent;
 
-	if ((events & EPOLLOUT) != 0 && agent->is_open) {
-		poller_watch_want(agent->watch, EPOLLIN);
+	if ((events & EPOLLOUT) != 0 && link == agent->link && agent->is_open) {
+		poller_watch_want(link->watch, EPOLLIN);
 		agent->setup.ops->writable(agent);
 	}
 	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0)
 		return;
-	for (int i = 0; i < PACKETS_A_ROUND && agent->fd == fd; i++)
-		if (!agent_read(agent))
-			break;
+	/* A link is freed only when it is read to its end. */
+	for (int i = 0; i < PACKETS_A_ROUND; i++)
+		if (!link_read(link))
+			return;
 }
 
 static void agent_connect_now(struct agent *agent)
 {
+	struct agent_link *link;
 	struct fault fault;
+	int fd = agent->setup.connect(agent->setup.connect_arg, agent->path);
 
-	agent->fd = agent->setup.connect(agent->setup.connect_arg, agent->path);
-	if (agent->fd < 0) {
+	if (fd < 0) {
 		agent_fail(agent, strerror(errno));
 		return;
 	}
-	if (poller_watch(agent, agent->setup.poller, agent->fd, EPOLLIN,
-			 agent_ready, agent, &agent->watch, &fault) != RC_OK) {
+	link = mem_new(agent, struct agent_link);
+	link->agent = agent;
+	link->fd = fd;
+	link->id = ++agent->link_id;
+	talloc_set_destructor(link, link_done);
+	agent->link = link;
+	if (poller_watch(link, agent->setup.poller, fd, EPOLLIN, link_ready,
+			 link, &link->watch, &fault) != RC_OK) {
 		agent_fail(agent, fault.text);
 		return;
 	}
-	poller_timer_set(agent->setup.poller, &agent->timer,
-			 clock_mono_ms() + (uint64_t)agent->setup.hello_ms);
+	reconnect_after(agent, agent->setup.hello_ms);
+}
+
+static void agent_timer(void *arg)
+{
+	struct agent *agent = arg;
+
+	if (agent->link == NULL)
+		agent_connect_now(agent);
+	else
+		agent_fail(agent, "no greeting");
 }
 
 static int agent_done(struct agent *agent)
 {
-	agent_close(agent);
+	poller_timer_clear(agent->setup.poller, &agent->timer);
 	return 0;
 }
 
@@ -173,7 +201,6 @@ struct agent *agent_new(TALLOC_CTX *mem, const char *path,
 
 	agent->setup = *setup;
 	agent->path = mem_strdup(agent, path);
-	agent->fd = -1;
 	agent->timer.fired = agent_timer;
 	agent->timer.arg = agent;
 	talloc_set_destructor(agent, agent_done);
@@ -182,29 +209,32 @@ struct agent *agent_new(TALLOC_CTX *mem, const char *path,
 
 void agent_want(struct agent *agent)
 {
-	if (agent->fd < 0 && !poller_timer_is_set(&agent->timer))
+	if (agent->link == NULL && !poller_timer_is_set(&agent->timer))
 		agent_connect_now(agent);
 }
 
 enum rc agent_send(struct agent *agent, struct packet_out *out,
 		   struct fault *fault)
 {
+	struct agent_link *link = agent->link;
 	enum rc rc;
 
-	if (!agent->is_open || agent->is_broken)
+	if (!agent->is_open)
 		return fault_set(fault, RC_TEMP, "4.3.0", "not connected");
 	if (out->buf.full)
 		return fault_set(fault, RC_PERM, "4.3.0",
 				 "the request does not fit in a packet");
-	rc = packet_send(agent->fd, out, fault);
+	rc = packet_send(link->fd, out, fault);
 	if (rc == RC_OK)
 		return RC_OK;
 	if (rc == RC_NONE) {
-		poller_watch_want(agent->watch, EPOLLIN | EPOLLOUT);
+		poller_watch_want(link->watch, EPOLLIN | EPOLLOUT);
 		return RC_NONE;
 	}
-	/* Not from in here: the caller is in the middle of something. */
-	agent->is_broken = true;
-	poller_timer_set(agent->setup.poller, &agent->timer, 0);
+	/* It takes no more; what it still has to say is heard. */
+	agent_detach(agent);
+	poller_watch_want(link->watch, EPOLLIN);
+	DL_APPEND(agent->old, link);
+	reconnect_after(agent, 0);
 	return fault_set(fault, RC_TEMP, "4.3.0", "connection lost");
 }

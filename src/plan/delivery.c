@@ -97,17 +97,20 @@ static enum schedule_sent send_entry(void *arg, struct transport *transport,
 {
 	struct qmgr *qmgr = arg;
 	struct delivery *delivery = entry->owner;
+	const struct agent *agent = transport->owner;
 	struct fault fault;
 
 	delivery->id = ++qmgr->next_request;
 	switch (delivery_send(qmgr, transport, delivery, &fault)) {
 	case RC_OK:
+		delivery->link_id = agent->link_id;
 		HASH_ADD(hh, qmgr->in_flight, id, sizeof(delivery->id),
 			 delivery);
 		return SCHEDULE_SENT;
 	case RC_NONE:
 		return SCHEDULE_BLOCKED;
-	case RC_TEMP:
+	case RC_TEMP: /* until it is connected again */
+		transport->capacity = 0;
 		return SCHEDULE_FAILED;
 	case RC_PERM:
 	case RC_CONF:
@@ -208,24 +211,36 @@ static void delivery_shrink(struct delivery *delivery)
 	delivery->count = left;
 }
 
-static void transport_lost(struct agent *agent)
+static bool delivery_is_on(const struct delivery *delivery,
+			   const struct transport *transport, uint64_t link_id)
+{
+	return delivery->link_id == link_id &&
+	       schedule_destination_transport(delivery->entry.destination) ==
+		       transport;
+}
+
+static void transport_lost(struct agent *agent, uint64_t link_id)
 {
 	struct transport *transport = agent->setup.owner;
 	struct qmgr *qmgr = transport_qmgr(transport);
 	struct delivery *delivery, *after;
 
-	transport->capacity = 0;
-	transport->is_blocked = false;
+	bool any = false;
+
+	if (!agent->is_open) {
+		transport->capacity = 0;
+		transport->is_blocked = false;
+	}
 	/* An agent that was told to end finishes its work first. */
-	if (!qmgr->is_draining && transport->busy > 0)
+	HASH_ITER (hh, qmgr->in_flight, delivery, after)
+		any |= delivery_is_on(delivery, transport, link_id);
+	if (any && !qmgr->is_draining)
 		log_warning("transport %s failure -- see a previous "
 			    "warning/fatal/panic logfile record for the "
 			    "problem description",
 			    transport->name);
 	HASH_ITER (hh, qmgr->in_flight, delivery, after) {
-		if (delivery->entry.destination == NULL ||
-		    schedule_destination_transport(
-			    delivery->entry.destination) != transport)
+		if (!delivery_is_on(delivery, transport, link_id))
 			continue;
 		delivery_shrink(delivery);
 		delivery_interrupted(qmgr, delivery);

@@ -21,7 +21,7 @@ struct notice {
 	struct notice *prev, *next;
 	struct attempt *attempt;
 	enum notice_kind kind;
-	uint64_t id;
+	uint64_t id, link_id;
 	uint32_t tries; /* how often bounce died with it */
 	uint32_t count;
 	uint32_t recipients[];
@@ -249,6 +249,7 @@ void notice_work(struct qmgr *qmgr)
 			notice_over(notice, false);
 			continue;
 		}
+		notice->link_id = qmgr->bounce->link_id;
 		qmgr->notices_busy++;
 		HASH_ADD(hh, qmgr->notices_sent, id, sizeof(notice->id),
 			 notice);
@@ -289,15 +290,17 @@ static void bounce_packet(struct agent *agent, struct packet_in *in)
 
 /* What was being written goes back to the front: the notice may be sent twice,
  * never not at all. */
-static void bounce_lost(struct agent *agent)
+static void bounce_lost(struct agent *agent, uint64_t link_id)
 {
 	struct qmgr *qmgr = agent->setup.owner;
 	struct notice *notice, *after;
 
-	if (qmgr->notices_busy > 0)
-		log_warning("%s: connection lost", agent->path);
-	qmgr->notices_busy = 0;
 	HASH_ITER (hh, qmgr->notices_sent, notice, after) {
+		if (notice->link_id != link_id)
+			continue;
+		log_warning("%s: connection lost with a notification",
+			    notice->attempt->message->id);
+		qmgr->notices_busy--;
 		HASH_DEL(qmgr->notices_sent, notice);
 		if (++notice->tries < NOTICE_TRIES_MAX)
 			DL_PREPEND(qmgr->notices, notice);

@@ -87,6 +87,7 @@ struct delivery {
 	struct delivery *prev, *next; /* of the attempt */
 	struct delivery *next_stillborn;
 	uint64_t id;
+	uint64_t link_id; /* of the connection it was sent on */
 	const char *nexthop;
 	uint32_t count;
 	uint32_t *recipients;		/* indices in the envelope */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "base/clock.h"
 #include "conf/service.h"
@@ -23,8 +25,11 @@ enum {
 	LINKS_MAX = 16,
 };
 
+struct link;
+
 struct program {
 	struct service *service;
+	struct link *all_links;
 	struct poller *poller;
 	struct poller_watch *control, *intake_watch;
 	struct poller_timer tick;
@@ -38,6 +43,7 @@ struct program {
 /* One connection of qmgr. */
 struct link {
 	struct program *program;
+	struct link *prev, *next;
 	int fd;
 	struct poller_watch *watch;
 };
@@ -126,6 +132,7 @@ static void link_close(struct link *link)
 	TALLOC_FREE(link->watch);
 	close(link->fd);
 	link->program->links--;
+	DL_DELETE(link->program->all_links, link);
 	talloc_free(link);
 }
 
@@ -223,6 +230,7 @@ static void listen_ready(void *arg, int listen_fd, uint32_t events)
 	link->program = program;
 	link->fd = fd;
 	program->links++;
+	DL_APPEND(program->all_links, link);
 	if (poller_watch(link, program->poller, fd, EPOLLIN, link_ready, link,
 			 &link->watch, &fault) != RC_OK) {
 		log_warning("%s", fault.text);
@@ -234,7 +242,12 @@ static void listen_ready(void *arg, int listen_fd, uint32_t events)
 
 static void stop(struct program *program)
 {
-	/* A request in the socket stays with qmgr, which asks again. */
+	struct link *link;
+
+	/* qmgr sees that it is to go elsewhere; a request that is not read yet
+	 * it sends again. */
+	DL_FOREACH (program->all_links, link)
+		shutdown(link->fd, SHUT_RD);
 	poller_stop(program->poller);
 }
 

@@ -692,6 +692,41 @@ static void what_an_agent_died_with_is_tried_once_more(void **state)
 	world_free(world);
 }
 
+/* As an agent does when it is told to end: it reads no more, finishes what it
+ * has, and another process takes its place. */
+static void an_agent_that_ends_finishes_what_it_has(void **state)
+{
+	struct world *world = world_new("");
+	struct fake_agent *agent = agent_at(world, "private/smtp");
+	struct delivery_request *first, *second;
+	int old_fd, new_fd;
+
+	announce(world, "AAA111", "a@a.test", "1@smtp.test");
+	hello(world, "private/smtp", 10);
+	first = take(world, "private/smtp");
+	old_fd = agent->fd;
+	assert_int_equal(shutdown(old_fd, SHUT_RD), 0);
+	announce(world, "AAA222", "a@a.test", "2@smtp.test");
+	turn(world);
+	assert_int_equal(agent->connects, 2);
+	hello(world, "private/smtp", 10);
+	second = take(world, "private/smtp");
+	assert_non_null(second);
+	assert_string_equal(second->queue_id, "AAA222");
+	assert_null(take(world, "private/smtp")); /* the first is not there */
+	new_fd = agent->fd;
+	agent->fd = old_fd;
+	give(world, "private/smtp", first, &sent);
+	assert_null(message(world, "AAA111"));
+	close(old_fd);
+	turn(world);
+	agent->fd = new_fd;
+	give(world, "private/smtp", second, &sent);
+	assert_null(message(world, "AAA222"));
+	assert_int_equal(agent->connects, 2);
+	world_free(world);
+}
+
 static void the_active_limit_holds_back_the_rest(void **state)
 {
 	struct world *world = world_new("qmgr_message_active_limit = 2\n");
@@ -1215,6 +1250,7 @@ int main(void)
 		cmocka_unit_test(a_destination_out_of_reach_is_suspended),
 		cmocka_unit_test(a_refusal_of_one_recipient_suspends_nothing),
 		cmocka_unit_test(what_an_agent_died_with_is_tried_once_more),
+		cmocka_unit_test(an_agent_that_ends_finishes_what_it_has),
 		cmocka_unit_test(the_active_limit_holds_back_the_rest),
 		cmocka_unit_test(deferred_transports_wait_for_a_flush),
 		cmocka_unit_test(mail_to_double_bounce_is_discarded),
