@@ -3,8 +3,10 @@
  * postqueue - show the queue, or have mail tried again now. Any user may run it
  * (set-group-id); who may do what is for qmgr to say.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -385,11 +387,26 @@ static void list(const struct conf *conf, bool json)
 		fatal(EX_IOERR, "write: %m");
 }
 
+/* 0, 1 and 2 are open whatever the caller did, and no files of ours. */
+static void descriptors_fix(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		_exit(EX_OSERR);
+	closefrom(STDERR_FILENO + 1);
+	umask(077);
+}
+
 int main(int argc, char **argv)
 {
 	struct request request = { 0 };
 	struct conf *conf;
 
+	descriptors_fix();
 	log_open("postfix", "postqueue", LOG_TO_STDERR, -1, 0);
 	request_parse(&request, argc, argv);
 	conf = load_checked(request.config_directory);
