@@ -13,6 +13,7 @@ enum {
 	TIMEOUT_MS = 20 * 1000,
 	CONF_MAX_BYTES = 64 * 1024,
 	SERVERS_MAX = 8,
+	ANCHORS_MAX = 64,
 	RECORDS_MAX = 100,
 	NAME_MAX_BYTES = 253,
 	LABEL_MAX_BYTES = 63,
@@ -45,26 +46,68 @@ static const char **servers_read(TALLOC_CTX *mem, const char *path,
 	return servers;
 }
 
+/* The records of a trust anchor file, one a line. */
+static enum rc anchors_read(TALLOC_CTX *mem, const char *path,
+			    const char *const **ret_anchors,
+			    struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	const char **anchors = mem_array(mem, const char *, ANCHORS_MAX + 1);
+	struct span text, line, record;
+	size_t count = 0;
+
+	if (file_read(tmp, AT_FDCWD, path, CONF_MAX_BYTES, &text, fault) !=
+	    RC_OK)
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "DNSSEC needs the root trust anchor %s "
+				 "(dns-root-data)",
+				 path);
+	while (span_cut(&text, '\n', &line)) {
+		if (!span_cut(&line, ';', &record))
+			continue;
+		record = span_trim(record);
+		if (record.len > 0 && count < ANCHORS_MAX)
+			anchors[count++] = mem_span_dup(anchors, record);
+	}
+	if (count == 0)
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "no trust anchor in %s", path);
+	*ret_anchors = anchors;
+	return RC_OK;
+}
+
+static const char *path_or(const char *path, const char *otherwise)
+{
+	return path != NULL ? path : otherwise;
+}
+
 enum rc dns_open(TALLOC_CTX *mem, const struct dns_config *config,
 		 struct dns **ret_dns, struct fault *fault)
 {
-	struct dns *dns = mem_new(mem, struct dns);
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct dns *dns = mem_new(tmp, struct dns);
+	const char *const *anchors = NULL;
 	const char **servers;
 	size_t count;
 
+	if (config->dnssec) {
+		enum rc rc = anchors_read(dns,
+					  path_or(config->trust_anchor_path,
+						  "/usr/share/dns/root.key"),
+					  &anchors, fault);
+
+		if (rc != RC_OK)
+			return rc;
+	}
 	dns->timeout_ms =
 		config->timeout_ms > 0 ? config->timeout_ms : TIMEOUT_MS;
-	dns->hosts =
-		hosts_new(dns, config->hosts_path != NULL ? config->hosts_path
-							  : "/etc/hosts");
-	servers = servers_read(dns,
-			       config->resolv_conf_path != NULL
-				       ? config->resolv_conf_path
-				       : "/etc/resolv.conf",
-			       &count);
-	dns->asker = dns_asker_new(dns, config, servers, count);
+	dns->hosts = hosts_new(dns, path_or(config->hosts_path, "/etc/hosts"));
+	servers = servers_read(
+		dns, path_or(config->resolv_conf_path, "/etc/resolv.conf"),
+		&count);
+	dns->asker = dns_asker_new(dns, servers, count, anchors);
 	dns->cache = dns_cache_new(dns);
-	*ret_dns = dns;
+	*ret_dns = talloc_steal(mem, dns);
 	return RC_OK;
 }
 

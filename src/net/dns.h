@@ -38,7 +38,8 @@ struct dns_config {
 	int timeout_ms;		      /* 0: 20 s, for one question in all */
 	const char *resolv_conf_path; /* NULL: /etc/resolv.conf */
 	const char *hosts_path;	      /* NULL: /etc/hosts */
-	/* Validate: answers carry `secure`. Needs a root trust anchor. */
+	/* Validate: answers carry `secure`. Without the root trust anchor
+	 * dns_open is RC_CONF. */
 	bool dnssec;
 	const char *trust_anchor_path; /* NULL: where Debian has it */
 };

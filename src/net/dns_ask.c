@@ -15,8 +15,7 @@
 struct dns_asker {
 	const char *const *servers;
 	size_t server_count;
-	bool dnssec;
-	const char *trust_anchor_path;
+	const char *const *anchors; /* NULL: nothing is validated */
 
 	pthread_mutex_t context_lock; /* dns_context: all in this group */
 	struct ub_ctx *context;	      /* NULL before the first question */
@@ -106,12 +105,14 @@ static int options_set(struct ub_ctx *context, bool dnssec)
 
 static int context_setup(const struct dns_asker *asker, struct ub_ctx *context)
 {
-	int error = options_set(context, asker->dnssec);
+	int error = options_set(context, asker->anchors != NULL);
 
 	for (size_t i = 0; i < asker->server_count && error == 0; i++)
 		error = ub_ctx_set_fwd(context, asker->servers[i]);
-	if (error == 0 && asker->dnssec)
-		error = ub_ctx_add_ta_file(context, asker->trust_anchor_path);
+	for (size_t i = 0;
+	     asker->anchors != NULL && asker->anchors[i] != NULL && error == 0;
+	     i++)
+		error = ub_ctx_add_ta(context, asker->anchors[i]);
 	if (error == 0)
 		error = ub_ctx_async(context, 1);
 	if (error == 0)
@@ -182,20 +183,15 @@ static int asker_close(struct dns_asker *asker)
 	return 0;
 }
 
-struct dns_asker *dns_asker_new(TALLOC_CTX *mem,
-				const struct dns_config *config,
-				const char *const *servers, size_t count)
+struct dns_asker *dns_asker_new(TALLOC_CTX *mem, const char *const *servers,
+				size_t count, const char *const *anchors)
 {
 	struct dns_asker *asker = mem_new(mem, struct dns_asker);
 	pthread_condattr_t attr;
 
 	asker->servers = servers;
 	asker->server_count = count;
-	asker->dnssec = config->dnssec;
-	asker->trust_anchor_path =
-		mem_strdup(asker, config->trust_anchor_path != NULL
-					  ? config->trust_anchor_path
-					  : "/usr/share/dns/root.key");
+	asker->anchors = anchors;
 	pthread_mutex_init(&asker->context_lock, NULL);
 	pthread_mutex_init(&asker->wait_lock, NULL);
 	pthread_condattr_init(&attr);

@@ -32,9 +32,10 @@ void dns_cache_put(struct dns_cache *cache, const char *name,
 		   enum dns_type type, const struct dns_answer *answer,
 		   uint32_t ttl_s);
 
-struct dns_asker *dns_asker_new(TALLOC_CTX *mem,
-				const struct dns_config *config,
-				const char *const *servers, size_t count);
+/* anchors: NULL, or DS and DNSKEY records as text up to a NULL; they and the
+ * servers live as long as the asker. */
+struct dns_asker *dns_asker_new(TALLOC_CTX *mem, const char *const *servers,
+				size_t count, const char *const *anchors);
 /* Begin; several questions may be under way in one thread. Freeing a question
  * before its answer drops it. */
 MUST_CHECK enum rc dns_question_new(TALLOC_CTX *mem, struct dns_asker *asker,

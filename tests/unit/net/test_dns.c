@@ -531,6 +531,38 @@ static void threads_share_a_resolver(void **state)
 		pthread_join(threads[i], NULL);
 }
 
+static void validation_begins_at_an_anchor(void **state)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct dns_config config = { .timeout_ms = 3000,
+				     .dnssec = true,
+				     .resolv_conf_path = world.resolv_conf,
+				     .trust_anchor_path = "/nonexistent" };
+	struct dns_answer *answer;
+	struct fault fault = { 0 };
+	struct dns *dns;
+	char path[64];
+
+	assert_int_equal(dns_open(tmp, &config, &dns, &fault), RC_CONF);
+	assert_string_equal(fault.text, "DNSSEC needs the root trust anchor "
+					"/nonexistent (dns-root-data)");
+	/* Of a zone that has an anchor, an answer without a signature is no
+	 * answer; of one that has none, it is not secure. */
+	file_make(path, "; an anchor\n"
+			"two.test. IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C"
+			"65D08458E880409BBC683457104237C7F8EC8D ; old\n");
+	config.trust_anchor_path = path;
+	assert_int_equal(dns_open(tmp, &config, &dns, &fault), RC_OK);
+	assert_int_equal(
+		dns_query(tmp, dns, "two.test", DNS_MX, &answer, &fault),
+		RC_TEMP);
+	assert_int_equal(
+		dns_query(tmp, dns, "a.mx.test", DNS_A, &answer, &fault),
+		RC_OK);
+	assert_false(answer->secure);
+	unlink(path);
+}
+
 static void a_host_name_has_sound_labels(void **state)
 {
 	static const struct {
@@ -572,6 +604,7 @@ int main(void)
 		cmocka_unit_test(an_answer_is_asked_for_once),
 		cmocka_unit_test(it_works_after_a_chroot),
 		cmocka_unit_test(threads_share_a_resolver),
+		cmocka_unit_test(validation_begins_at_an_anchor),
 		cmocka_unit_test(a_host_name_has_sound_labels),
 	};
 
