@@ -140,13 +140,16 @@ def as_the_installed_one(mx):
 
 def test_an_ordinary_user_sends_and_looks_at_the_queue(postern):
     mx = postern("mydestination = mx.test\nrelayhost = [127.0.0.2]:1\nmyorigin = mx.test")
+    # The leak detector of a sanitizer cannot look at a program that changes its group.
+    sanitized = b"__asan_init" in pathlib.Path(mx.program("postdrop")).read_bytes()
+    user = "nobody:postdrop" if sanitized else "nobody"
     with as_the_installed_one(mx):
-        mx.sendmail("bob@far.test", "daemon@mx.test", text="Subject: mine\n\nx\n", user="nobody")
+        mx.sendmail("bob@far.test", "daemon@mx.test", text="Subject: mine\n\nx\n", user=user)
         mx.log.wait("*to=<bob@far.test>, *status=deferred*")
-        listing = mx.command("mailq", user="nobody").stdout
+        listing = mx.command("mailq", user=user).stdout
         assert "nobody@mx.test" in listing and "bob@far.test" in listing
-        assert mx.command("postqueue", "-f", user="nobody").returncode == 0
-        refused = mx.command("postsuper", "-d", "ALL", user="nobody", check=False)
+        assert mx.command("postqueue", "-f", user=user).returncode == 0
+        refused = mx.command("postsuper", "-d", "ALL", user=user, check=False)
         assert refused.returncode == 1
         assert refused.stderr == "postsuper: fatal: use of this command is reserved for the superuser\n"
     wait.until(lambda: "Subject: mine" in mx.mailbox("daemon"), "the message")

@@ -126,10 +126,10 @@ def test_ten_thousand_messages_survive_kills_half_way(postern, smtp_sink):
     sources = [subprocess.Popen(["smtp-source", "-s", "7", "-m", str(count), "-l", str(size), "-N", "-f", "ann@client.test",
                                  "-t", f"{name}@far.test", f"127.0.0.1:{mx.port}"]) for name, count, size in parts]
     for part, program in ((2000, "smtp"), (5000, "qmgr"), (7000, "smtp")):
-        wait.until(lambda part=part: len(os.listdir(folder)) >= part, f"{part} messages", 120)
+        wait.until(lambda part=part: len(os.listdir(folder)) >= part, f"{part} messages", 300)
         for pid in mx.pids(program):
             os.kill(pid, 9)
-    assert [source.wait(120) for source in sources] == [0, 0, 0]
+    assert [source.wait(300) for source in sources] == [0, 0, 0]
     want = {f"{number}{name}@far.test".encode() for name, count, _ in parts for number in range(1, count + 1)}
 
     def all_are_there():
@@ -137,7 +137,7 @@ def test_ten_thousand_messages_survive_kills_half_way(postern, smtp_sink):
         return len(os.listdir(folder)) >= len(want) and recipients() >= want
 
     try:
-        wait.until(all_are_there, "ten thousand messages", 90, 1)
+        wait.until(all_are_there, "ten thousand messages", 180, 1)
     except AssertionError:
         missing = want - recipients()
         raise AssertionError(f"missing {len(missing)}: {sorted(missing)[:9]}; {mx.queue.listing()[-1000:]}") from None

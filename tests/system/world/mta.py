@@ -140,8 +140,9 @@ class Mta:
         argv, env = [self.program(name), *map(str, args)], self.environment()
         if user:
             env.pop("MAIL_CONFIG")  # what is not the installed configuration is refused
-            account = pwd.getpwnam(user)
-            argv = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", *argv]
+            login, _, group = user.partition(":")
+            account = pwd.getpwnam(login)
+            argv = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={group or account.pw_gid}", "--clear-groups", *argv]
         # Files, not pipes: a daemon that keeps a pipe open would keep us waiting.
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
             result = subprocess.run(argv, input=stdin, text=not isinstance(stdin, bytes), stdout=out,
