@@ -173,6 +173,9 @@ static bool requeue_message(struct qmgr *qmgr, struct message *message)
 bool admin_apply(struct qmgr *qmgr, struct message *message,
 		 enum admin_action action)
 {
+	/* A job is copying it to the maildrop: it is as good as gone. */
+	if (message->requeue && message->attempt == NULL)
+		return false;
 	switch (action) {
 	case ADMIN_DELETE:
 		return delete_message(qmgr, message);
