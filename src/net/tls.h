@@ -58,7 +58,16 @@ struct tls_config {
 	const char *ca_file, *ca_path;
 	bool append_default_ca;
 	const char *high_ciphers, *medium_ciphers, *null_ciphers;
-	const char *curves; /* tls_eecdh_auto_curves */
+	const char *curves;		 /* tls_eecdh_auto_curves */
+	const char *ffdhe_groups;	 /* tls_ffdhe_auto_groups */
+	const char *ssl_options;	 /* tls_ssl_options */
+	const char *disable_workarounds; /* tls_disable_workarounds */
+	/* Client: only these authorities count, in place of ca_file, ca_path
+	 * and the system's. */
+	const char *trust_anchor_files;
+	/* Server. */
+	const char *dh_param_file; /* smtpd_tls_dh1024_param_file */
+	const char *ticket_cipher; /* tls_session_ticket_cipher */
 	const char *fingerprint_digest;
 	int verify_depth;
 	int session_timeout_s;

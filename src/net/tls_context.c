@@ -211,6 +211,24 @@ static enum rc certificates_load(struct tls_context *context,
 	return rc;
 }
 
+/* In place of all authorities. A certificate here need not be a root. */
+static enum rc anchors_load(struct tls_context *context, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct span rest = span_from(context->config.trust_anchor_files), word;
+	X509_STORE *store = SSL_CTX_get_cert_store(context->ctx);
+
+	while (span_token(&rest, list_separators, &word)) {
+		char *path = mem_span_dup(tmp, word);
+
+		if (X509_STORE_load_file(store, path) != 1)
+			return setting_bad(context, "trust_anchor_file", path,
+					   fault);
+	}
+	X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+	return RC_OK;
+}
+
 static enum rc authorities_load(struct tls_context *context,
 				struct fault *fault)
 {
@@ -218,6 +236,8 @@ static enum rc authorities_load(struct tls_context *context,
 	SSL_CTX *ctx = context->ctx;
 
 	ERR_clear_error();
+	if (is_set(c->trust_anchor_files))
+		return anchors_load(context, fault);
 	if (is_set(c->ca_file) &&
 	    SSL_CTX_load_verify_file(ctx, c->ca_file) != 1)
 		return setting_bad(context, "CAfile", c->ca_file, fault);
@@ -252,7 +272,7 @@ static enum rc strength_apply(struct tls_context *context, struct fault *fault)
 	const char *protocols =
 		c->strength.protocols != NULL ? c->strength.protocols : "";
 	struct tls_versions versions;
-	char *ciphers, *curves;
+	char *ciphers, *groups;
 	enum rc rc;
 
 	rc = tls_versions_parse(protocols, &versions, fault);
@@ -268,12 +288,33 @@ static enum rc strength_apply(struct tls_context *context, struct fault *fault)
 		return fault_add(fault, "%s", c->prefix);
 	if (SSL_CTX_set_cipher_list(context->ctx, ciphers) != 1)
 		return setting_bad(context, "ciphers", ciphers, fault);
-	rc = tls_curves_make(tmp, c->curves, &curves, fault);
+	rc = tls_groups_make(tmp, c, &groups, fault);
 	if (rc != RC_OK)
 		return rc;
-	if (curves[0] != '\0' &&
-	    SSL_CTX_set1_groups_list(context->ctx, curves) != 1)
-		return setting_bad(context, "eecdh_grade", curves, fault);
+	if (groups[0] != '\0' &&
+	    SSL_CTX_set1_groups_list(context->ctx, groups) != 1)
+		return setting_bad(context, "eecdh_grade", groups, fault);
+	return RC_OK;
+}
+
+static enum rc options_apply(struct tls_context *context, struct fault *fault)
+{
+	const struct tls_config *c = &context->config;
+	uint64_t options, workarounds;
+	enum rc rc;
+
+	rc = tls_options_parse("tls_ssl_options", c->ssl_options, &options,
+			       fault);
+	if (rc == RC_OK)
+		rc = tls_options_parse("tls_disable_workarounds",
+				       c->disable_workarounds, &workarounds,
+				       fault);
+	if (rc != RC_OK)
+		return rc;
+	SSL_CTX_set_options(context->ctx,
+			    SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+				    SSL_OP_IGNORE_UNEXPECTED_EOF |
+				    (SSL_OP_ALL & ~workarounds) | options);
 	return RC_OK;
 }
 
@@ -297,6 +338,12 @@ static void config_keep(struct tls_context *context,
 		&c->medium_ciphers,
 		&c->null_ciphers,
 		&c->curves,
+		&c->ffdhe_groups,
+		&c->ssl_options,
+		&c->disable_workarounds,
+		&c->trust_anchor_files,
+		&c->dh_param_file,
+		&c->ticket_cipher,
 		&c->fingerprint_digest,
 		&c->fingerprint_match,
 		&c->verify_match,
@@ -328,15 +375,14 @@ enum rc tls_context_setup(TALLOC_CTX *mem, struct tls_context *context,
 	/* The lists of main.cf decide, not the level of openssl.cnf: a weak
 	 * cipher beats none where TLS is optional. */
 	SSL_CTX_set_security_level(context->ctx, 0);
-	SSL_CTX_set_options(context->ctx, SSL_OP_NO_COMPRESSION |
-						  SSL_OP_NO_RENEGOTIATION |
-						  SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(context->ctx,
 			 SSL_MODE_RELEASE_BUFFERS |
 				 SSL_MODE_ENABLE_PARTIAL_WRITE |
 				 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(context->ctx, 1);
-	rc = strength_apply(context, fault);
+	rc = options_apply(context, fault);
+	if (rc == RC_OK)
+		rc = strength_apply(context, fault);
 	if (rc == RC_OK)
 		rc = digest_find(context, fault);
 	if (rc == RC_OK)
@@ -379,7 +425,9 @@ static void client_certificates_ask(struct tls_context *context)
 	ERR_clear_error();
 }
 
-static void server_sessions_setup(TALLOC_CTX *mem, struct tls_context *context)
+static enum rc server_sessions_setup(TALLOC_CTX *mem,
+				     struct tls_context *context,
+				     struct fault *fault)
 {
 	const struct tls_config *c = &context->config;
 	SSL_CTX *ctx = context->ctx;
@@ -387,14 +435,38 @@ static void server_sessions_setup(TALLOC_CTX *mem, struct tls_context *context)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)c->prefix,
 				       (unsigned)strlen(c->prefix));
-	if (c->sessions) {
-		SSL_CTX_set_timeout(ctx, c->session_timeout_s);
-		SSL_CTX_set_num_tickets(ctx, 1);
-		tls_tickets_use(mem, ctx, c->session_timeout_s);
-	} else {
+	if (!c->sessions) {
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 		SSL_CTX_set_num_tickets(ctx, 0);
+		return RC_OK;
 	}
+	SSL_CTX_set_timeout(ctx, c->session_timeout_s);
+	SSL_CTX_set_num_tickets(ctx, 1);
+	return tls_tickets_use(mem, ctx, c->ticket_cipher, c->session_timeout_s,
+			       fault);
+}
+
+/* The parameters of the file; without one, those that fit the key. */
+static enum rc dh_setup(struct tls_context *context, struct fault *fault)
+{
+	const char *path = context->config.dh_param_file;
+	EVP_PKEY *params = NULL;
+	BIO *file;
+
+	if (!is_set(path) || strcmp(path, "auto") == 0) {
+		SSL_CTX_set_dh_auto(context->ctx, 1);
+		return RC_OK;
+	}
+	ERR_clear_error();
+	file = BIO_new_file(path, "r");
+	if (file != NULL)
+		params = PEM_read_bio_Parameters(file, NULL);
+	BIO_free(file);
+	if (params != NULL &&
+	    SSL_CTX_set0_tmp_dh_pkey(context->ctx, params) == 1)
+		return RC_OK;
+	EVP_PKEY_free(params);
+	return setting_bad(context, "dh1024_param_file", path, fault);
 }
 
 enum rc tls_server_open(TALLOC_CTX *mem, const struct tls_config *config,
@@ -417,12 +489,15 @@ enum rc tls_server_open(TALLOC_CTX *mem, const struct tls_config *config,
 			       TLS_server_method(), fault);
 	if (rc != RC_OK)
 		return rc;
-	SSL_CTX_set_dh_auto(server->context.ctx, 1);
+	rc = dh_setup(&server->context, fault);
+	if (rc == RC_OK)
+		rc = server_sessions_setup(server, &server->context, fault);
+	if (rc != RC_OK)
+		return rc;
 	if (config->prefer_server_ciphers)
 		SSL_CTX_set_options(server->context.ctx,
 				    SSL_OP_CIPHER_SERVER_PREFERENCE);
 	client_certificates_ask(&server->context);
-	server_sessions_setup(server, &server->context);
 	*ret_server = talloc_steal(mem, server);
 	return RC_OK;
 }

@@ -50,8 +50,14 @@ struct tls_versions {
 MUST_CHECK enum rc tls_versions_parse(const char *text,
 				      struct tls_versions *ret_versions,
 				      struct fault *fault);
-MUST_CHECK enum rc tls_curves_make(TALLOC_CTX *mem, const char *text,
+/* The groups of config that this OpenSSL has; "" leaves it the choice. */
+MUST_CHECK enum rc tls_groups_make(TALLOC_CTX *mem,
+				   const struct tls_config *config,
 				   char **ret_list, struct fault *fault);
+/* SSL_OP_... bits by their names or in hex. */
+MUST_CHECK enum rc tls_options_parse(const char *parameter, const char *text,
+				     uint64_t *ret_options,
+				     struct fault *fault);
 
 /* tls_context.c */
 MUST_CHECK enum rc tls_context_setup(TALLOC_CTX *mem,
@@ -93,5 +99,8 @@ struct tls_sessions *tls_sessions_new(TALLOC_CTX *mem, SSL_CTX *ctx,
 void tls_sessions_use(struct tls_sessions *sessions, SSL *ssl, const char *key);
 void tls_sessions_forget(struct tls_sessions *sessions, const char *key);
 
-/* tls_tickets.c: keys of a server's tickets that change. Children of mem. */
-void tls_tickets_use(TALLOC_CTX *mem, SSL_CTX *ctx, int timeout_s);
+/* tls_tickets.c: keys of a server's tickets that change. A child of mem.
+ * cipher NULL: aes-256-cbc. RC_CONF: no cipher for this. */
+MUST_CHECK enum rc tls_tickets_use(TALLOC_CTX *mem, SSL_CTX *ctx,
+				   const char *cipher, int timeout_s,
+				   struct fault *fault);

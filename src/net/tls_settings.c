@@ -119,6 +119,73 @@ enum rc tls_versions_parse(const char *text, struct tls_versions *ret_versions,
 	return RC_OK;
 }
 
+/* Bits of both tls_ssl_options and tls_disable_workarounds. Those that OpenSSL
+ * has no more are known, and nothing. */
+static const struct {
+	const char *name;
+	uint64_t option;
+} option_names[] = {
+	{ "ENABLE_MIDDLEBOX_COMPAT", SSL_OP_ENABLE_MIDDLEBOX_COMPAT },
+	{ "LEGACY_SERVER_CONNECT", SSL_OP_LEGACY_SERVER_CONNECT },
+	{ "NO_TICKET", SSL_OP_NO_TICKET },
+	{ "NO_COMPRESSION", SSL_OP_NO_COMPRESSION },
+	{ "NO_RENEGOTIATION", SSL_OP_NO_RENEGOTIATION },
+	{ "NO_SESSION_RESUMPTION_ON_RENEGOTIATION",
+	  SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION },
+	{ "PRIORITIZE_CHACHA", SSL_OP_PRIORITIZE_CHACHA },
+	{ "CRYPTOPRO_TLSEXT_BUG", SSL_OP_CRYPTOPRO_TLSEXT_BUG },
+	{ "DONT_INSERT_EMPTY_FRAGMENTS", SSL_OP_DONT_INSERT_EMPTY_FRAGMENTS },
+	{ "TLSEXT_PADDING", SSL_OP_TLSEXT_PADDING },
+	{ "SAFARI_ECDHE_ECDSA_BUG", SSL_OP_SAFARI_ECDHE_ECDSA_BUG },
+	{ "MICROSOFT_SESS_ID_BUG", 0 },
+	{ "NETSCAPE_CHALLENGE_BUG", 0 },
+	{ "NETSCAPE_REUSE_CIPHER_CHANGE_BUG", 0 },
+	{ "SSLREF2_REUSE_CERT_TYPE_BUG", 0 },
+	{ "MICROSOFT_BIG_SSLV3_BUFFER", 0 },
+	{ "MSIE_SSLV2_RSA_PADDING", 0 },
+	{ "SSLEAY_080_CLIENT_DH_BUG", 0 },
+	{ "TLS_D5_BUG", 0 },
+	{ "TLS_BLOCK_PADDING_BUG", 0 },
+	{ "TLS_ROLLBACK_BUG", SSL_OP_TLS_ROLLBACK_BUG },
+	{ "CVE-2005-2969", 0 },
+	{ "CVE-2010-4180", 0 },
+};
+
+static bool option_find(struct span word, uint64_t *ret_option)
+{
+	char *end, text[24];
+
+	for (size_t i = 0; i < ARRAY_LEN(option_names); i++) {
+		if (!span_is_nocase(word, option_names[i].name))
+			continue;
+		*ret_option = option_names[i].option;
+		return true;
+	}
+	if (!span_starts_nocase(word, "0x") || word.len >= sizeof(text))
+		return false;
+	memcpy(text, word.ptr, word.len);
+	text[word.len] = '\0';
+	*ret_option = strtoull(text, &end, 16);
+	return *end == '\0';
+}
+
+enum rc tls_options_parse(const char *parameter, const char *text,
+			  uint64_t *ret_options, struct fault *fault)
+{
+	struct span rest = span_from(text), word;
+	uint64_t options = 0, option;
+
+	while (span_token(&rest, separators, &word)) {
+		if (!option_find(word, &option))
+			return fault_set(fault, RC_CONF, "4.7.5",
+					 "%s: unknown name \"%.*s\"", parameter,
+					 SPAN_FMT(word));
+		options |= option;
+	}
+	*ret_options = options;
+	return RC_OK;
+}
+
 static const char *text_or(const char *text, const char *otherwise)
 {
 	return text != NULL && text[0] != '\0' ? text : otherwise;
@@ -170,16 +237,18 @@ enum rc tls_ciphers_make(TALLOC_CTX *mem, const struct tls_config *config,
 	return RC_OK;
 }
 
-enum rc tls_curves_make(TALLOC_CTX *mem, const char *text, char **ret_list,
-			struct fault *fault)
+enum rc tls_groups_make(TALLOC_CTX *mem, const struct tls_config *config,
+			char **ret_list, struct fault *fault)
 {
 	SSL_CTX *probe = SSL_CTX_new(TLS_method());
-	struct span rest = span_from(text_or(text, "")), word;
+	struct span rest, word;
 	struct buf list;
 
 	if (probe == NULL)
 		return fault_set(fault, RC_TEMP, "4.3.0", "out of memory");
 	buf_init(&list, mem, 4096);
+	rest = span_from(mem_printf(mem, "%s %s", text_or(config->curves, ""),
+				    text_or(config->ffdhe_groups, "")));
 	while (span_token(&rest, separators, &word)) {
 		char *name = mem_span_dup(mem, word);
 
@@ -264,6 +333,14 @@ void tls_config_load(const struct conf *conf, const char *prefix,
 	config.medium_ciphers = conf_text(conf, "tls_medium_cipherlist");
 	config.null_ciphers = conf_text(conf, "tls_null_cipherlist");
 	config.curves = curves_of(conf, prefix);
+	config.ffdhe_groups = conf_text(conf, "tls_ffdhe_auto_groups");
+	config.ssl_options = conf_text(conf, "tls_ssl_options");
+	config.disable_workarounds = conf_text(conf, "tls_disable_workarounds");
+	config.trust_anchor_files =
+		is_server ? "" : text_of(conf, prefix, "trust_anchor_file");
+	config.dh_param_file =
+		is_server ? text_of(conf, prefix, "dh1024_param_file") : "";
+	config.ticket_cipher = conf_text(conf, "tls_session_ticket_cipher");
 	config.fingerprint_digest = text_of(conf, prefix, "fingerprint_digest");
 	config.verify_depth = number_of(
 		text_of(conf, prefix,

@@ -23,6 +23,7 @@ struct tls_tickets {
 	pthread_mutex_t lock;	      /* tls_tickets: the keys */
 	struct ticket_key keys[KEYS]; /* the current one first */
 	uint64_t timeout_s;
+	const EVP_CIPHER *cipher;
 };
 
 static uint64_t now_s(void)
@@ -80,7 +81,8 @@ static const struct ticket_key *key_find(struct tls_tickets *tickets,
 	return NULL;
 }
 
-static bool key_apply(const struct ticket_key *key, const unsigned char *iv,
+static bool key_apply(const struct tls_tickets *tickets,
+		      const struct ticket_key *key, const unsigned char *iv,
 		      EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
 {
 	const OSSL_PARAM params[] = {
@@ -91,8 +93,8 @@ static bool key_apply(const struct ticket_key *key, const unsigned char *iv,
 		OSSL_PARAM_construct_end(),
 	};
 
-	return EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher,
-				 iv, encrypt) == 1 &&
+	return EVP_CipherInit_ex(cipher, tickets->cipher, NULL, key->cipher, iv,
+				 encrypt) == 1 &&
 	       EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
@@ -108,8 +110,8 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 	pthread_mutex_lock(&tickets->lock);
 	if (encrypt) {
 		if (keys_renew(tickets) &&
-		    RAND_bytes(iv, EVP_CIPHER_get_iv_length(
-					   EVP_aes_256_cbc())) == 1)
+		    RAND_bytes(iv, EVP_CIPHER_get_iv_length(tickets->cipher)) ==
+			    1)
 			key = &tickets->keys[0];
 		if (key != NULL)
 			memcpy(name, key->name, NAME_BYTES);
@@ -119,7 +121,7 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 			result = 0;
 	}
 	/* A client of TLS 1.3 shows a ticket once, so it gets a new one. */
-	if (key != NULL && key_apply(key, iv, cipher, mac, encrypt))
+	if (key != NULL && key_apply(tickets, key, iv, cipher, mac, encrypt))
 		result = encrypt || (key == &tickets->keys[0] &&
 				     SSL_version(ssl) < TLS1_3_VERSION)
 				 ? 1
@@ -128,13 +130,36 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 	return result;
 }
 
-void tls_tickets_use(TALLOC_CTX *mem, SSL_CTX *ctx, int timeout_s)
+/* A cipher whose initial vector and key there is room for, and which needs no
+ * tag of its own. */
+static bool cipher_is_usable(const EVP_CIPHER *cipher)
 {
-	struct tls_tickets *tickets = mem_new(mem, struct tls_tickets);
+	return cipher != NULL &&
+	       EVP_CIPHER_get_mode(cipher) == EVP_CIPH_CBC_MODE &&
+	       EVP_CIPHER_get_iv_length(cipher) <= EVP_MAX_IV_LENGTH &&
+	       EVP_CIPHER_get_key_length(cipher) <= KEY_BYTES;
+}
 
+enum rc tls_tickets_use(TALLOC_CTX *mem, SSL_CTX *ctx, const char *cipher,
+			int timeout_s, struct fault *fault)
+{
+	struct tls_tickets *tickets;
+	const EVP_CIPHER *found = cipher == NULL || cipher[0] == '\0'
+					  ? EVP_aes_256_cbc()
+					  : EVP_get_cipherbyname(cipher);
+
+	if (!cipher_is_usable(found))
+		return fault_set(fault, RC_CONF, "4.7.5",
+				 "tls_session_ticket_cipher = %s: no such "
+				 "cipher, or not one of at most %d bits in CBC "
+				 "mode",
+				 cipher, KEY_BYTES * 8);
+	tickets = mem_new(mem, struct tls_tickets);
+	tickets->cipher = found;
 	tickets->timeout_s = (uint64_t)timeout_s;
 	pthread_mutex_init(&tickets->lock, NULL);
 	talloc_set_destructor(tickets, tickets_close);
 	SSL_CTX_set_app_data(ctx, tickets);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);
+	return RC_OK;
 }

@@ -380,6 +380,41 @@ static void a_level_gets_what_it_demands_or_nothing(void **state)
 	}
 }
 
+static void a_trust_anchor_takes_the_place_of_all_authorities(void **state)
+{
+	const struct {
+		const char *why, *anchor;
+		enum rc rc;
+	} cases[] = {
+		{ "the server's own certificate", files.cert, RC_OK },
+		{ "another, though the authority is known", files.rsa,
+		  RC_TEMP },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+		struct tls_config theirs = server_config();
+		struct tls_config ours = client_config();
+		struct tls_policy policy = { .level = TLS_SECURE,
+					     .nexthop_domain = "example.test",
+					     .match = nexthop_words,
+					     .match_count = 2 };
+		struct net_stream *stream;
+		struct peer peer;
+		struct tls *tls;
+
+		print_message("  %s\n", cases[i].why);
+		ours.trust_anchor_files = cases[i].anchor;
+		theirs.cert_file = files.chain;
+		stream = peer_start(tmp, &peer, server_of(tmp, &theirs));
+		assert_int_equal(tls_connect(tmp, client_of(tmp, &ours),
+					     &policy, stream, "p", &tls, NULL),
+				 cases[i].rc);
+		shutdown(net_stream_fd(stream), SHUT_RDWR);
+		pthread_join(peer.thread, NULL);
+	}
+}
+
 static void the_right_fingerprint_is_enough(void **state)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
@@ -663,6 +698,38 @@ static void bad_files_and_settings_are_one_clear_line(void **state)
 		    .cert_file = files.chain,
 		    .fingerprint_digest = "sha0" },
 		  "smtpd_tls_fingerprint_digest: unknown digest \"sha0\"" },
+		{ "options and a ticket cipher",
+		  { .prefix = "smtpd",
+		    .cert_file = files.chain,
+		    .ssl_options = "no_ticket, 0x1",
+		    .disable_workarounds = "TLSEXT_PADDING CVE-2010-4180",
+		    .ticket_cipher = "aes-128-cbc",
+		    .ffdhe_groups = "ffdhe2048 nonsense",
+		    .sessions = true,
+		    .session_timeout_s = 10 },
+		  NULL },
+		{ "an unknown option",
+		  { .prefix = "smtpd",
+		    .cert_file = files.chain,
+		    .ssl_options = "NO_WORRIES" },
+		  "tls_ssl_options: unknown name \"NO_WORRIES\"" },
+		{ "a ticket cipher of another kind",
+		  { .prefix = "smtpd",
+		    .cert_file = files.chain,
+		    .ticket_cipher = "aes-256-gcm",
+		    .sessions = true,
+		    .session_timeout_s = 10 },
+		  "tls_session_ticket_cipher = aes-256-gcm: " },
+		{ "no DH parameters",
+		  { .prefix = "smtpd",
+		    .cert_file = files.chain,
+		    .dh_param_file = files.cert },
+		  "smtpd_tls_dh1024_param_file = " },
+		{ "no trust anchor",
+		  { .prefix = "smtpd",
+		    .cert_file = files.chain,
+		    .trust_anchor_files = files.key },
+		  "smtpd_tls_trust_anchor_file = " },
 		{ "an unknown protocol",
 		  { .prefix = "smtpd",
 		    .cert_file = files.chain,
@@ -778,6 +845,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_level_gets_what_it_demands_or_nothing),
 		cmocka_unit_test(the_right_fingerprint_is_enough),
+		cmocka_unit_test(
+			a_trust_anchor_takes_the_place_of_all_authorities),
 		cmocka_unit_test(lines_cross_and_the_summary_is_the_references),
 		cmocka_unit_test(
 			a_session_is_resumed_only_under_the_same_demands),
