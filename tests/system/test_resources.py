@@ -55,7 +55,7 @@ SETTINGS = """
 """
 
 
-def test_a_full_disk_is_a_4xx_and_heals(postern, small_disk):
+def test_a_full_disk_is_a_4xx_and_heals(small_disk, postern):
     disk = small_disk("size=150M")
     mx = postern(SETTINGS.format(disk=disk), start=False)
     mx.queue_dir = disk / "queue"
@@ -84,7 +84,7 @@ def test_a_full_disk_is_a_4xx_and_heals(postern, small_disk):
     wait.until(lambda: try_mail(mx, 600000)[0].startswith("250"), "acceptance once there is room")
 
 
-def test_running_out_of_inodes_is_a_4xx_and_heals(postern, small_disk):
+def test_running_out_of_inodes_is_a_4xx_and_heals(small_disk, postern):
     disk = small_disk("size=300M,nr_inodes=200")
     mx = postern(SETTINGS.format(disk=disk), start=False)
     mx.queue_dir = disk / "queue"
