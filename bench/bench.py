@@ -115,8 +115,8 @@ class Sink:
         self.process.wait()
 
 
-def send(port, clients, count, size):
-    argv = ["smtp-source", "-s", clients, "-m", count, "-l", size, "-f", "a@client.test", "-t", "b@far.test",
+def send(port, clients, count, size, keep=False):
+    argv = ["smtp-source", *(["-d"] if keep else []), "-s", clients, "-m", count, "-l", size, "-f", "a@client.test", "-t", "b@far.test",
             f"127.0.0.1:{port}"]
     subprocess.run([str(a) for a in argv], check=True, capture_output=True)
 
@@ -157,16 +157,18 @@ def relay(bench, kind, clients, count):
         sink.close()
 
 
-def intake(bench, kind, clients, count):
-    """Acceptance alone: no queue manager runs, so nothing is delivered."""
+def intake(bench, kind, clients, count, keep):
+    """Acceptance alone: no queue manager runs, so nothing is delivered. keep: clients keep their
+    connections instead of making a new one for each message."""
+    name = f"intake, {clients} clients{', kept' if keep else ''}"
     mta = bench.start(kind, "in_flow_delay = 0\n", master_cf=WITHOUT_QMGR)
     try:
-        send(mta.port, clients, 50, bench.args.size)
+        send(mta.port, clients, 50, bench.args.size, keep)
         before, started = cpu_seconds(mta.pid()), time.monotonic()
-        send(mta.port, clients, count, bench.args.size)
+        send(mta.port, clients, count, bench.args.size, keep)
         took, cpu = time.monotonic() - started, cpu_seconds(mta.pid()) - before
-        bench.note(f"intake, {clients} clients, messages/s", kind, count / took)
-        bench.note(f"intake, {clients} clients, CPU ms/message", kind, cpu * 1000 / count)
+        bench.note(f"{name}, messages/s", kind, count / took)
+        bench.note(f"{name}, CPU ms/message", kind, cpu * 1000 / count)
     finally:
         bench.finish(mta)
 
@@ -286,7 +288,8 @@ def one_round(bench, kind, args):
         if "relay" in args.only:
             relay(bench, kind, clients, count)
         if "intake" in args.only:
-            intake(bench, kind, clients, count)
+            intake(bench, kind, clients, count, False)
+            intake(bench, kind, clients, count, True)
     if "latency" in args.only:
         latency(bench, kind, 200)
     if "idle" in args.only:
