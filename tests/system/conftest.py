@@ -27,6 +27,9 @@ def pytest_runtest_setup(item):
 
 
 def pytest_terminal_summary(terminalreporter):
+    again = terminalreporter.stats.get("rerun", [])
+    for report in again:
+        print(f"failed at first, see whether it passed then: {report.nodeid}")
     counts = {k: len(terminalreporter.stats.get(k, [])) for k in ("passed", "failed", "error", "skipped")}
     print(f"\nsystem: {counts['passed']} passed, {counts['failed'] + counts['error']} failed, "
           f"{counts['skipped']} skipped")
