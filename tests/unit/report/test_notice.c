@@ -172,6 +172,90 @@ static void a_failure_is_reported_as_the_reference_does(void **state)
 	world_free(world);
 }
 
+static const struct {
+	const char *why;
+	enum notice_kind kind;
+	bool to_postmaster, header_only;
+	const char *sender, *original, *orcpt, *envid, *message_id;
+	const char *dsn_action;
+	uint32_t flags;
+	const char *want;  /* must be in it */
+	const char *never; /* must not */
+} known_cases[] = {
+	{ .why = "no remote host",
+	  .want = "\nDiagnostic-Code: X-Postfix; unknown user: "
+		  "\"jo\"\n",
+	  .never = "Remote-MTA" },
+	{ .why = "ORCPT wins",
+	  .orcpt = "rfc822;first@orig.test",
+	  .want = "\nOriginal-Recipient: rfc822;first@orig.test\n" },
+	{ .why = "expanded, in words",
+	  .original = "team@x.test",
+	  .want = "(expanded from <team@x.test>): unknown" },
+	{ .why = "original of an alias",
+	  .original = "team@x.test",
+	  .want = "\nOriginal-Recipient: rfc822;team@x.test\n" },
+	{ .why = "envelope id",
+	  .envid = "QQ314159",
+	  .want = "\nOriginal-Envelope-Id: QQ314159\n" },
+	{ .why = "an envelope id cannot add fields",
+	  .envid = "x\nAction: delivered",
+	  .want = "\nOriginal-Envelope-Id: x?Action: delivered\n" },
+	{ .why = "delay",
+	  .kind = NOTICE_DELAY,
+	  .header_only = true,
+	  .want = "\nAction: delayed\n" },
+	{ .why = "delay: until",
+	  .kind = NOTICE_DELAY,
+	  .header_only = true,
+	  .want = "\nWill-Retry-Until: Thu, 26 Nov 2026 22:48:48 "
+		  "+0000 (UTC)\n" },
+	{ .why = "delay: text",
+	  .kind = NOTICE_DELAY,
+	  .header_only = true,
+	  .want = "more than 4 hour(s)" },
+	{ .why = "success: relayed",
+	  .kind = NOTICE_SUCCESS,
+	  .header_only = true,
+	  .dsn_action = "relayed",
+	  .want = "\nAction: relayed\n" },
+	{ .why = "success: header",
+	  .kind = NOTICE_SUCCESS,
+	  .header_only = true,
+	  .want = "\nContent-Description: Message Headers\n"
+		  "Content-Type: text/rfc822-headers\n" },
+	{ .why = "header only",
+	  .header_only = true,
+	  .want = "\nContent-Description: Undelivered Message "
+		  "Headers\nContent-Type: text/rfc822-headers\n" },
+	{ .why = "postmaster: subject",
+	  .to_postmaster = true,
+	  .want = "\nSubject: Postmaster Copy: Undelivered Mail\n",
+	  .never = "The mail system" },
+	{ .why = "postmaster: made by a program",
+	  .to_postmaster = true,
+	  .want = "\nAuto-Submitted: auto-generated\n" },
+	{ .why = "null sender",
+	  .sender = "",
+	  .to_postmaster = true,
+	  .want = "\nX-Postfix-Sender: rfc822; "
+		  "MAILER-DAEMON@ref.example.test\n" },
+	{ .why = "thread",
+	  .message_id = "<m1@x.test>",
+	  .want = "\nReferences: <m1@x.test>\nIn-Reply-To: "
+		  "<m1@x.test>\n" },
+	{ .why = "SMTPUTF8",
+	  .flags = ENVELOPE_SMTPUTF8,
+	  .original = "\xc3\xa4@x.test",
+	  .want = "\nOriginal-Recipient: utf-8;\xc3\xa4@x.test\n" },
+	{ .why = "SMTPUTF8 report",
+	  .flags = ENVELOPE_SMTPUTF8,
+	  .want = "\nContent-Type: message/global-delivery-status\n" },
+	{ .why = "SMTPUTF8 message",
+	  .flags = ENVELOPE_SMTPUTF8,
+	  .want = "\nContent-Type: message/global\n" },
+};
+
 static void fields_say_what_is_known(void **state)
 {
 	static const struct delivery_status plain = {
@@ -179,98 +263,14 @@ static void fields_say_what_is_known(void **state)
 		.dsn = "5.1.1",
 		.reason = "unknown user: \"jo\"",
 	};
-	static const struct {
-		const char *why;
-		enum notice_kind kind;
-		bool to_postmaster, header_only;
-		const char *sender, *original, *orcpt, *envid, *message_id;
-		const char *dsn_action;
-		uint32_t flags;
-		const char *want;  /* must be in it */
-		const char *never; /* must not */
-	} cases[] = {
-		{ .why = "no remote host",
-		  .want = "\nDiagnostic-Code: X-Postfix; unknown user: "
-			  "\"jo\"\n",
-		  .never = "Remote-MTA" },
-		{ .why = "ORCPT wins",
-		  .orcpt = "rfc822;first@orig.test",
-		  .want = "\nOriginal-Recipient: rfc822;first@orig.test\n" },
-		{ .why = "expanded, in words",
-		  .original = "team@x.test",
-		  .want = "(expanded from <team@x.test>): unknown" },
-		{ .why = "original of an alias",
-		  .original = "team@x.test",
-		  .want = "\nOriginal-Recipient: rfc822;team@x.test\n" },
-		{ .why = "envelope id",
-		  .envid = "QQ314159",
-		  .want = "\nOriginal-Envelope-Id: QQ314159\n" },
-		{ .why = "an envelope id cannot add fields",
-		  .envid = "x\nAction: delivered",
-		  .want = "\nOriginal-Envelope-Id: x?Action: delivered\n" },
-		{ .why = "delay",
-		  .kind = NOTICE_DELAY,
-		  .header_only = true,
-		  .want = "\nAction: delayed\n" },
-		{ .why = "delay: until",
-		  .kind = NOTICE_DELAY,
-		  .header_only = true,
-		  .want = "\nWill-Retry-Until: Thu, 26 Nov 2026 22:48:48 "
-			  "+0000 (UTC)\n" },
-		{ .why = "delay: text",
-		  .kind = NOTICE_DELAY,
-		  .header_only = true,
-		  .want = "more than 4 hour(s)" },
-		{ .why = "success: relayed",
-		  .kind = NOTICE_SUCCESS,
-		  .header_only = true,
-		  .dsn_action = "relayed",
-		  .want = "\nAction: relayed\n" },
-		{ .why = "success: header",
-		  .kind = NOTICE_SUCCESS,
-		  .header_only = true,
-		  .want = "\nContent-Description: Message Headers\n"
-			  "Content-Type: text/rfc822-headers\n" },
-		{ .why = "header only",
-		  .header_only = true,
-		  .want = "\nContent-Description: Undelivered Message "
-			  "Headers\nContent-Type: text/rfc822-headers\n" },
-		{ .why = "postmaster: subject",
-		  .to_postmaster = true,
-		  .want = "\nSubject: Postmaster Copy: Undelivered Mail\n",
-		  .never = "The mail system" },
-		{ .why = "postmaster: made by a program",
-		  .to_postmaster = true,
-		  .want = "\nAuto-Submitted: auto-generated\n" },
-		{ .why = "null sender",
-		  .sender = "",
-		  .to_postmaster = true,
-		  .want = "\nX-Postfix-Sender: rfc822; "
-			  "MAILER-DAEMON@ref.example.test\n" },
-		{ .why = "thread",
-		  .message_id = "<m1@x.test>",
-		  .want = "\nReferences: <m1@x.test>\nIn-Reply-To: "
-			  "<m1@x.test>\n" },
-		{ .why = "SMTPUTF8",
-		  .flags = ENVELOPE_SMTPUTF8,
-		  .original = "\xc3\xa4@x.test",
-		  .want = "\nOriginal-Recipient: utf-8;\xc3\xa4@x.test\n" },
-		{ .why = "SMTPUTF8 report",
-		  .flags = ENVELOPE_SMTPUTF8,
-		  .want = "\nContent-Type: message/global-delivery-status\n" },
-		{ .why = "SMTPUTF8 message",
-		  .flags = ENVELOPE_SMTPUTF8,
-		  .want = "\nContent-Type: message/global\n" },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(known_cases); i++) {
 		struct world *world = world_new("delay_warning_time = 4h");
 		struct delivery_status status = plain;
 		struct notice notice = {
-			.kind = cases[i].kind,
-			.to_postmaster = cases[i].to_postmaster,
-			.header_only = cases[i].header_only,
-			.message_id = cases[i].message_id,
+			.kind = known_cases[i].kind,
+			.to_postmaster = known_cases[i].to_postmaster,
+			.header_only = known_cases[i].header_only,
+			.message_id = known_cases[i].message_id,
 			.statuses = &status,
 			.count = 1,
 			.to = "ann@ref.example.test",
@@ -278,22 +278,22 @@ static void fields_say_what_is_known(void **state)
 		struct recipient *rcpt;
 		const char *text;
 
-		print_message("  %s\n", cases[i].why);
-		status.dsn_action = cases[i].dsn_action;
-		if (cases[i].sender != NULL)
-			world->env->sender = cases[i].sender;
-		world->env->dsn_envid = cases[i].envid;
-		world->env->flags = cases[i].flags;
+		print_message("  %s\n", known_cases[i].why);
+		status.dsn_action = known_cases[i].dsn_action;
+		if (known_cases[i].sender != NULL)
+			world->env->sender = known_cases[i].sender;
+		world->env->dsn_envid = known_cases[i].envid;
+		world->env->flags = known_cases[i].flags;
 		rcpt = envelope_add_recipient(world->env,
 					      SPAN_OF("jo smith@x.test"));
-		rcpt->original = cases[i].original;
-		rcpt->dsn_orcpt = cases[i].orcpt;
+		rcpt->original = known_cases[i].original;
+		rcpt->dsn_orcpt = known_cases[i].orcpt;
 		text = compose(world, &notice);
-		assert_non_null(strstr(text, cases[i].want));
+		assert_non_null(strstr(text, known_cases[i].want));
 		assert_non_null(strstr(text, "\nFinal-Recipient: rfc822; \"jo "
 					     "smith\"@x.test\n"));
-		if (cases[i].never != NULL)
-			assert_null(strstr(text, cases[i].never));
+		if (known_cases[i].never != NULL)
+			assert_null(strstr(text, known_cases[i].never));
 		world_free(world);
 	}
 }
