@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "queue/control.h"
 #include "sys/log.h"
 
 enum {
@@ -268,35 +269,11 @@ static void link_accept(struct agent *agent, int listen_fd)
 	worker_start(link);
 }
 
-/* false: drain. */
-static bool control_read(struct agent *agent)
+static bool agent_goes_on(struct agent *agent)
 {
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct packet_in in;
-	struct fault fault;
-	enum rc rc =
-	    packet_receive(tmp, agent->service->control_fd, &in, &fault);
+	const enum control_order order = control_receive(agent->service);
 
-	if (rc == RC_NONE)
-		return true;
-	if (rc != RC_OK)
-		return false;
-	if (in.type == CONTROL_LOG && in.fd >= 0)
-		dup2(in.fd, SERVICE_LOG_FD);
-	if (in.fd >= 0)
-		close(in.fd);
-	return in.type != CONTROL_DRAIN && in.type != CONTROL_RELOAD;
-}
-
-static void ready_send(struct agent *agent)
-{
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct packet_out out;
-	struct fault fault;
-
-	packet_begin(&out, tmp, CONTROL_READY);
-	if (packet_send(agent->service->control_fd, &out, &fault) != RC_OK)
-		log_warning("tell the master: %s", fault.text);
+	return order == ORDER_NONE || order == ORDER_WAKEUP;
 }
 
 static void agent_loop(struct agent *agent)
@@ -318,7 +295,7 @@ static void agent_loop(struct agent *agent)
 
 		if (ready < 0)
 			continue;
-		if (fds[0].revents != 0 && !control_read(agent))
+		if (fds[0].revents != 0 && !agent_goes_on(agent))
 			return;
 		if (fds[1].revents != 0)
 			eventfd_read(agent->wake_fd, &ignored);
@@ -403,7 +380,7 @@ enum rc agent_open(struct service *service, const struct agent_work *work,
 
 int agent_run(struct agent *agent)
 {
-	ready_send(agent);
+	control_say_ready(agent->service);
 	agent_loop(agent);
 	agent_drain(agent);
 	return 0;

@@ -2,8 +2,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "conf/service.h"
 #include "plan/qmgr_priv.h"
+#include "queue/control.h"
 #include "sys/log.h"
 
 enum {
@@ -48,34 +48,25 @@ static void program_reload(struct program *program)
 	qmgr_reload(program->qmgr, program->service->conf);
 }
 
-static void control_packet(struct program *program, struct packet_in *in)
-{
-	int fd = packet_take_fd(in);
-
-	if (in->type == CONTROL_DRAIN)
-		program_stop(program, false);
-	else if (in->type == CONTROL_RELOAD)
-		program_reload(program);
-	else if (in->type == CONTROL_LOG && fd >= 0 &&
-		 dup2(fd, SERVICE_LOG_FD) < 0)
-		log_warning("new log file: %m");
-	if (fd >= 0)
-		close(fd);
-}
-
 static void control_ready(void *arg, int fd, uint32_t events)
 {
 	struct program *program = arg;
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct packet_in in;
-	struct fault fault;
-	enum rc rc = packet_receive(tmp, fd, &in, &fault);
 
-	if (rc == RC_OK) {
-		control_packet(program, &in);
-	} else if (rc == RC_PERM) { /* the master is gone */
+	switch (control_receive(program->service)) {
+	case ORDER_MASTER_GONE:
 		TALLOC_FREE(program->control);
 		program_stop(program, true);
+		break;
+	case ORDER_DRAIN:
+	case ORDER_END:
+		program_stop(program, false);
+		break;
+	case ORDER_RELOAD:
+		program_reload(program);
+		break;
+	case ORDER_WAKEUP:
+	case ORDER_NONE:
+		break;
 	}
 }
 
@@ -106,17 +97,6 @@ static void program_open(struct program *program, TALLOC_CTX *mem)
 		peers_listen(program->qmgr->peers, SERVICE_LISTEN_FD + i);
 }
 
-static void say_ready(const struct program *program)
-{
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct packet_out out;
-	struct fault fault;
-
-	packet_begin(&out, tmp, CONTROL_READY);
-	if (packet_send(program->service->control_fd, &out, &fault) != RC_OK)
-		log_warning("tell master: %s", fault.text);
-}
-
 int main(int argc, char **argv)
 {
 	TALLOC_CTX *mem = talloc_new(NULL);
@@ -125,7 +105,7 @@ int main(int argc, char **argv)
 
 	program.service = service_start(mem, argc, argv);
 	program_open(&program, mem);
-	say_ready(&program);
+	control_say_ready(program.service);
 	while (!program_is_over(&program))
 		if (poller_run_once(program.poller,
 				    program.is_stopping ? DRAIN_POLL_MS : -1,

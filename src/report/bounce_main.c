@@ -6,8 +6,7 @@
 #include <utlist.h>
 
 #include "base/clock.h"
-#include "conf/service.h"
-#include "queue/wire.h"
+#include "queue/control.h"
 #include "report/bounce.h"
 #include "sys/log.h"
 #include "sys/poller.h"
@@ -254,28 +253,21 @@ static void stop(struct program *program)
 static void control_ready(void *arg, int fd, uint32_t events)
 {
 	struct program *program = arg;
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct packet_in in;
-	struct fault fault;
-	enum rc rc = packet_receive(tmp, fd, &in, &fault);
-	int file;
 
-	if (rc == RC_NONE)
-		return;
-	if (rc != RC_OK) {
+	switch (control_receive(program->service)) {
+	case ORDER_MASTER_GONE:
 		TALLOC_FREE(program->control);
 		stop(program);
-		return;
-	}
-	file = packet_take_fd(&in);
-	if (in.type == CONTROL_LOG && file >= 0 &&
-	    dup2(file, SERVICE_LOG_FD) < 0)
-		log_warning("new log file: %m");
-	if (file >= 0)
-		close(file);
-	/* A new configuration is a new process. */
-	if (in.type == CONTROL_DRAIN || in.type == CONTROL_RELOAD)
+		break;
+	case ORDER_DRAIN:
+	case ORDER_END:
+	case ORDER_RELOAD: /* a new configuration is a new process */
 		stop(program);
+		break;
+	case ORDER_WAKEUP:
+	case ORDER_NONE:
+		break;
+	}
 }
 
 static void terminated(void *arg, int signal)
@@ -375,17 +367,6 @@ static void program_open(struct program *program, TALLOC_CTX *mem)
 	tick(program);
 }
 
-static void say_ready(const struct program *program)
-{
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct packet_out out;
-	struct fault fault;
-
-	packet_begin(&out, tmp, CONTROL_READY);
-	if (packet_send(program->service->control_fd, &out, &fault) != RC_OK)
-		log_warning("tell master: %s", fault.text);
-}
-
 int main(int argc, char **argv)
 {
 	TALLOC_CTX *mem = talloc_new(NULL);
@@ -394,7 +375,7 @@ int main(int argc, char **argv)
 
 	program.service = service_start(mem, argc, argv);
 	program_open(&program, mem);
-	say_ready(&program);
+	control_say_ready(program.service);
 	if (poller_run(program.poller, &fault) != RC_OK)
 		log_fatal("%s", fault.text);
 	talloc_free(program.service); /* watches that use the poller too */

@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 #include "arrive/pickup/pickup.h"
-#include "conf/service.h"
-#include "queue/wire.h"
+#include "queue/control.h"
 #include "sys/log.h"
 #include "sys/packet.h"
 #include "sys/poller.h"
@@ -148,28 +147,20 @@ static void trigger_ready(void *arg, int fd, uint32_t events)
 static void control_ready(void *arg, int fd, uint32_t events)
 {
 	struct daemon *d = arg;
-	SCRATCH TALLOC_CTX *mem = talloc_new(NULL);
-	struct packet_in in;
-	struct fault fault;
-	enum rc rc = packet_receive(mem, fd, &in, &fault);
-	int log_fd;
 
-	if (rc == RC_NONE)
-		return;
-	if (rc != RC_OK) { /* the master is gone */
+	switch (control_receive(d->service)) {
+	case ORDER_DRAIN:
+	case ORDER_END:
+	case ORDER_RELOAD: /* a new configuration is a new process */
+	case ORDER_MASTER_GONE:
 		poller_stop(d->poller);
-		return;
-	}
-	log_fd = packet_take_fd(&in);
-	if (in.type == CONTROL_LOG && log_fd >= 0 &&
-	    dup3(log_fd, SERVICE_LOG_FD, O_CLOEXEC) < 0)
-		log_warning("new log file: %m");
-	if (log_fd >= 0)
-		close(log_fd);
-	if (in.type == CONTROL_DRAIN || in.type == CONTROL_RELOAD)
-		poller_stop(d->poller);
-	else if (in.type == CONTROL_WAKEUP)
+		break;
+	case ORDER_WAKEUP:
 		scan_start(d);
+		break;
+	case ORDER_NONE:
+		break;
+	}
 }
 
 static void qmgr_check(void *arg)
@@ -257,17 +248,6 @@ static void queue_open(struct daemon *d)
 	d->pickup = p;
 }
 
-static void ready_say(const struct daemon *d)
-{
-	SCRATCH TALLOC_CTX *mem = talloc_new(NULL);
-	struct packet_out out;
-	struct fault fault;
-
-	packet_begin(&out, mem, CONTROL_READY);
-	if (packet_send(d->service->control_fd, &out, &fault) != RC_OK)
-		log_warning("tell the master: %s", fault.text);
-}
-
 int main(int argc, char **argv)
 {
 	TALLOC_CTX *mem = talloc_new(NULL);
@@ -278,7 +258,7 @@ int main(int argc, char **argv)
 	fatal_if(service_confine(d->service, &fault), &fault);
 	queue_open(d);
 	loop_open(d);
-	ready_say(d);
+	control_say_ready(d->service);
 	fatal_if(poller_run(d->poller, &fault), &fault);
 	if (d->scan != NULL)
 		closedir(d->scan);

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "arrive/smtpd/session.h"
-#include "queue/wire.h"
+#include "queue/control.h"
 #include "sys/log.h"
 #include "sys/poller.h"
 
@@ -275,24 +275,21 @@ static void drain(struct smtpd *smtpd, bool leave)
 
 static void control_ready(void *arg, int fd, uint32_t events)
 {
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct smtpd *smtpd = arg;
-	struct packet_in in;
-	struct fault fault;
-	enum rc rc = packet_receive(tmp, fd, &in, &fault);
 
-	if (rc == RC_NONE)
-		return;
-	if (rc != RC_OK) { /* the master is gone */
+	switch (control_receive(smtpd->service)) {
+	case ORDER_DRAIN:
+		drain(smtpd, false);
+		break;
+	case ORDER_END:
+	case ORDER_MASTER_GONE:
 		drain(smtpd, true);
-		return;
+		break;
+	case ORDER_RELOAD:
+	case ORDER_WAKEUP:
+	case ORDER_NONE:
+		break;
 	}
-	if (in.type == CONTROL_LOG && in.fd >= 0)
-		dup2(in.fd, SERVICE_LOG_FD);
-	if (in.fd >= 0)
-		close(in.fd);
-	if (in.type == CONTROL_DRAIN)
-		drain(smtpd, packet_take_u32(&in) != 0);
 }
 
 static void drained(void *arg, int fd, uint32_t events)
@@ -316,7 +313,6 @@ static enum rc work(struct smtpd *smtpd, struct fault *fault)
 {
 	struct poller_watch *drained_watch;
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct packet_out ready;
 	enum rc rc;
 
 	rc = poller_watch(smtpd, smtpd->poller, smtpd->service->control_fd,
@@ -331,10 +327,7 @@ static enum rc work(struct smtpd *smtpd, struct fault *fault)
 	smtpd->qmgr_timer =
 		(struct poller_timer){ .fired = qmgr_tick, .arg = smtpd };
 	qmgr_tick(smtpd);
-	packet_begin(&ready, tmp, CONTROL_READY);
-	rc = packet_send(smtpd->service->control_fd, &ready, fault);
-	if (rc != RC_OK)
-		return rc;
+	control_say_ready(smtpd->service);
 	return poller_run(smtpd->poller, fault);
 }
 
