@@ -104,28 +104,66 @@ static enum rc connect_failed(const char *path, struct fault *fault)
 			 "connect to %s: %m", path);
 }
 
+/* Connect fd, or close it: then errno says why. */
+static bool connect_or_close(int fd, const struct sockaddr_un *address)
+{
+	int failed, error;
+
+	do
+		failed = connect(fd, (const struct sockaddr *)address,
+				 sizeof(*address));
+	while (failed && errno == EINTR);
+	if (!failed)
+		return true;
+	error = errno;
+	close(fd);
+	errno = error;
+	return false;
+}
+
 enum rc socket_unix_connect(int dir_fd, const char *path, int type, int flags,
 			    int *ret_fd, struct fault *fault)
 {
 	struct sockaddr_un address;
-	int fd, dir, failed;
+	int fd, dir;
 	enum rc rc;
 
 	rc = address_make(dir_fd, path, &address, &dir, fault);
 	if (rc != RC_OK)
 		return rc;
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | flags, 0);
+	if (fd < 0)
+		rc = fault_set(fault, RC_TEMP, "4.3.0", "socket: %m");
+	else if (!connect_or_close(fd, &address))
+		rc = connect_failed(path, fault);
+	if (dir >= 0)
+		close(dir);
+	if (rc == RC_OK)
+		*ret_fd = fd;
+	return rc;
+}
+
+enum rc socket_unix_connect_within(int dir_fd, const char *path, int timeout_ms,
+				   int *ret_fd, struct fault *fault)
+{
+	const struct timeval limit = { .tv_sec = timeout_ms / 1000,
+				       .tv_usec = timeout_ms % 1000 * 1000 };
+	struct sockaddr_un address;
+	int fd, dir;
+	enum rc rc;
+
+	rc = address_make(dir_fd, path, &address, &dir, fault);
+	if (rc != RC_OK)
+		return rc;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		rc = fault_set(fault, RC_TEMP, "4.3.0", "socket: %m");
 	} else {
-		do
-			failed = connect(fd, (struct sockaddr *)&address,
-					 sizeof(address));
-		while (failed && errno == EINTR);
-		if (failed) {
-			rc = connect_failed(path, fault);
-			close(fd);
-		}
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+		if (!connect_or_close(fd, &address))
+			rc = fault_set(fault, RC_TEMP, "4.4.1", "%s",
+				       errno == EAGAIN ? "Connection timed out"
+						       : strerror(errno));
 	}
 	if (dir >= 0)
 		close(dir);

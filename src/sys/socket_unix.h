@@ -24,6 +24,11 @@ MUST_CHECK enum rc socket_unix_listen(int dir_fd, const char *path, int type,
 MUST_CHECK enum rc socket_unix_connect(int dir_fd, const char *path, int type,
 				       int flags, int *ret_fd,
 				       struct fault *fault);
+/* A blocking SOCK_STREAM connection, made within timeout_ms however many wait
+ * for the server already. The text is the reason alone. */
+MUST_CHECK enum rc socket_unix_connect_within(int dir_fd, const char *path,
+					      int timeout_ms, int *ret_fd,
+					      struct fault *fault);
 /* RC_NONE: none waits. The fd is non-blocking when flags say so. */
 MUST_CHECK enum rc socket_unix_accept(int listen_fd, int flags, int *ret_fd,
 				      struct fault *fault);
