@@ -292,6 +292,48 @@ enum rc dns_query(TALLOC_CTX *mem, struct dns *dns, const char *name,
 			   fault);
 }
 
+struct dns_lookup {
+	struct dns *dns;
+	struct pending pending;
+	uint64_t deadline_ms;
+};
+
+enum rc dns_lookup_begin(TALLOC_CTX *mem, struct dns *dns, const char *name,
+			 enum dns_type type, struct dns_lookup **ret_lookup,
+			 struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
+	struct dns_lookup *lookup = mem_new(tmp, struct dns_lookup);
+	enum rc rc;
+
+	lookup->dns = dns;
+	lookup->deadline_ms = deadline_of(dns);
+	rc = pending_begin(lookup, dns, mem_strdup(lookup, name), type,
+			   &lookup->pending, fault);
+	if (rc == RC_OK)
+		*ret_lookup = talloc_steal(mem, lookup);
+	return rc;
+}
+
+bool dns_lookup_ready(struct dns_lookup *lookup, dns_ready_fn *ready, void *arg)
+{
+	return lookup->pending.question == NULL ||
+	       dns_question_done(lookup->pending.question, ready, arg) ||
+	       clock_mono_ms() >= lookup->deadline_ms;
+}
+
+uint64_t dns_lookup_deadline_ms(const struct dns_lookup *lookup)
+{
+	return lookup->deadline_ms;
+}
+
+enum rc dns_lookup_end(TALLOC_CTX *mem, struct dns_lookup *lookup,
+		       struct dns_answer **ret_answer, struct fault *fault)
+{
+	return pending_end(mem, lookup->dns, &lookup->pending,
+			   lookup->deadline_ms, ret_answer, fault);
+}
+
 static void host_add(struct dns_host *host, const struct dns_answer *answer)
 {
 	if (host->name == NULL) {

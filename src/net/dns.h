@@ -73,6 +73,28 @@ MUST_CHECK enum rc dns_query(TALLOC_CTX *mem, struct dns *dns, const char *name,
 			     enum dns_type type, struct dns_answer **ret_answer,
 			     struct fault *fault);
 
+/* A question that does not block: begin it, hear that it is answered, take the
+ * answer. Questions begun together are under way together; freeing one drops
+ * it. */
+struct dns_lookup;
+MUST_CHECK enum rc dns_lookup_begin(TALLOC_CTX *mem, struct dns *dns,
+				    const char *name, enum dns_type type,
+				    struct dns_lookup **ret_lookup,
+				    struct fault *fault);
+/* Called by the resolver's thread: it must be short, and may not free the
+ * lookup. Never called once the lookup is freed. */
+typedef void dns_ready_fn(void *arg);
+/* True: dns_lookup_end will not block. Else, if ready is not NULL, it is called
+ * when that becomes so before the deadline. */
+MUST_CHECK bool dns_lookup_ready(struct dns_lookup *lookup, dns_ready_fn *ready,
+				 void *arg);
+/* Of clock_mono_ms: later than this there is no answer (RC_TEMP). */
+uint64_t dns_lookup_deadline_ms(const struct dns_lookup *lookup);
+/* As dns_query; once for each lookup. Waits until the deadline at most. */
+MUST_CHECK enum rc dns_lookup_end(TALLOC_CTX *mem, struct dns_lookup *lookup,
+				  struct dns_answer **ret_answer,
+				  struct fault *fault);
+
 enum dns_families { DNS_IPV4 = 1, DNS_IPV6 = 2, DNS_BOTH = 3 };
 
 struct dns_host {

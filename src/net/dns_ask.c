@@ -22,7 +22,8 @@ struct dns_asker {
 	pthread_t pump;
 	int stop_fd;
 
-	pthread_mutex_t wait_lock; /* dns_wait: the members of questions */
+	pthread_mutex_t ready_lock; /* dns_ready: held while one is announced */
+	pthread_mutex_t wait_lock;  /* dns_wait: the members of questions */
 	pthread_cond_t answered;
 };
 
@@ -32,6 +33,8 @@ struct asked {
 	bool done, dropped;
 	int error;
 	struct ub_result *result;
+	dns_ready_fn *ready; /* NULL: nobody wants to hear */
+	void *ready_arg;
 };
 
 struct dns_question {
@@ -178,6 +181,7 @@ static int asker_close(struct dns_asker *asker)
 		close(asker->stop_fd);
 	}
 	pthread_mutex_destroy(&asker->context_lock);
+	pthread_mutex_destroy(&asker->ready_lock);
 	pthread_mutex_destroy(&asker->wait_lock);
 	pthread_cond_destroy(&asker->answered);
 	return 0;
@@ -193,6 +197,7 @@ struct dns_asker *dns_asker_new(TALLOC_CTX *mem, const char *const *servers,
 	asker->server_count = count;
 	asker->anchors = anchors;
 	pthread_mutex_init(&asker->context_lock, NULL);
+	pthread_mutex_init(&asker->ready_lock, NULL);
 	pthread_mutex_init(&asker->wait_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -214,32 +219,60 @@ static void answer_take(void *arg, int error, struct ub_result *result)
 {
 	struct asked *asked = arg;
 	struct dns_asker *asker = asked->asker;
+	dns_ready_fn *ready;
+	void *ready_arg;
 
+	/* until it is told, the question cannot go away */
+	pthread_mutex_lock(&asker->ready_lock);
 	pthread_mutex_lock(&asker->wait_lock);
 	asked->done = true;
 	asked->error = error;
 	asked->result = result;
+	ready = asked->dropped ? NULL : asked->ready;
+	ready_arg = asked->ready_arg;
 	if (asked->dropped)
 		asked_free(asked);
 	else
 		pthread_cond_broadcast(&asker->answered);
 	pthread_mutex_unlock(&asker->wait_lock);
+	if (ready != NULL)
+		ready(ready_arg);
+	pthread_mutex_unlock(&asker->ready_lock);
 }
 
 static int question_drop(struct dns_question *question)
 {
 	struct asked *asked = question->asked;
 	struct dns_asker *asker = asked->asker;
-	bool done;
+	bool done, told;
 
 	pthread_mutex_lock(&asker->wait_lock);
 	done = asked->done;
+	told = asked->ready != NULL;
 	asked->dropped = true;
 	pthread_mutex_unlock(&asker->wait_lock);
+	if (done && told) { /* its announcement may be under way */
+		pthread_mutex_lock(&asker->ready_lock);
+		pthread_mutex_unlock(&asker->ready_lock);
+	}
 	/* Cancelled in time: the callback never comes. Otherwise it frees. */
 	if (done || ub_cancel(asker->context, question->id) == 0)
 		asked_free(asked);
 	return 0;
+}
+
+bool dns_question_done(struct dns_question *question, dns_ready_fn *ready,
+		       void *arg)
+{
+	struct asked *asked = question->asked;
+	bool done;
+
+	pthread_mutex_lock(&asked->asker->wait_lock);
+	done = asked->done;
+	asked->ready = ready;
+	asked->ready_arg = arg;
+	pthread_mutex_unlock(&asked->asker->wait_lock);
+	return done;
 }
 
 enum rc dns_question_new(TALLOC_CTX *mem, struct dns_asker *asker,

@@ -42,6 +42,10 @@ MUST_CHECK enum rc dns_question_new(TALLOC_CTX *mem, struct dns_asker *asker,
 				    const char *name, enum dns_type type,
 				    struct dns_question **ret_question,
 				    struct fault *fault);
+/* Is the answer there? If not, and ready is not NULL, it is called when it is.
+ */
+MUST_CHECK bool dns_question_done(struct dns_question *question,
+				  dns_ready_fn *ready, void *arg);
 /* RC_TEMP: not before the deadline, or the servers cannot say. The result is
  * the question's. */
 MUST_CHECK enum rc dns_question_wait(struct dns_question *question,

@@ -56,6 +56,18 @@ struct restriction_request {
 	bool cert_trusted;
 	const char *sasl_username;
 	bool unauth_pipelining;
+	struct restriction_waiter *waiter; /* NULL: a question blocks */
+};
+
+/* Who asks may wait without a thread: restrictions_ask then says RC_NONE, calls
+ * ready (from any thread; it must be short) when it is worth asking again, and
+ * expects the same request then. memo is what was found out so far: nothing is
+ * asked twice. Free and clear it when nobody will ask again. */
+struct restriction_memo;
+struct restriction_waiter {
+	void (*ready)(void *arg);
+	void *arg;
+	struct restriction_memo *memo; /* NULL: a new question */
 };
 
 /* One line for the log, "what: STAGE from CLIENT: text; from=..." */
@@ -79,11 +91,15 @@ struct restriction_verdict {
 	int code;	  /* of a refusal: 400 to 599 */
 	const char *text; /* whole reply: "554 5.7.1 <x>: ... rejected: ..." */
 	bool close;	  /* reply, then close the connection */
+	uint64_t again_ms; /* RC_NONE: ask again at this time of
+			    * clock_mono_ms, if not called before */
 	struct restriction_note *notes, *last_note;
 };
 
-/* RC_OK go on; RC_TEMP or RC_PERM refuse with the verdict. The texts of state
- * and verdict are children of mem, which lives as long as the state. */
+/* RC_OK go on; RC_TEMP or RC_PERM refuse with the verdict; RC_NONE, only with a
+ * waiter: not known yet, the state is as it was and the verdict empty. The
+ * texts of state and verdict are children of mem, which lives as long as the
+ * state. */
 MUST_CHECK enum rc restrictions_ask(struct restrictions *restrictions,
 				    TALLOC_CTX *mem,
 				    enum restriction_stage stage,

@@ -7,7 +7,12 @@
 
 #include "rule/restriction.h"
 
-enum rule_result { RULE_DUNNO, RULE_OK, RULE_REJECT };
+enum rule_result {
+	RULE_DUNNO,
+	RULE_OK,
+	RULE_REJECT,
+	RULE_WAIT, /* not known yet; the question will be asked again */
+};
 
 enum rule_list {
 	LIST_CLIENT,
@@ -91,6 +96,8 @@ struct evaluation {
 	int depth;
 	bool unlisted_done;
 	enum rc rc; /* RC_TEMP or RC_PERM of the refusal */
+	struct restriction_memo *memo;
+	size_t steps; /* taken in this try */
 	/* Resolved once for each question. */
 	struct route *recipient_route, *sender_route;
 };
@@ -141,3 +148,18 @@ enum rule_result rule_unlisted_recipient(struct evaluation *ev,
 					 const struct rule_item *item);
 enum rule_result rule_unlisted_sender(struct evaluation *ev,
 				      const struct rule_item *item);
+
+/* Something that is done once in a question, though the question may be asked
+ * several times: the n-th step of each try is the same one. Zeroed at first. */
+struct rule_step {
+	bool begun, done;
+	int count;
+	uint64_t until_ms;
+	const char *text; /* a child of the memo */
+};
+struct rule_step *rule_step_take(struct evaluation *ev);
+/* RULE_WAIT: ask again at until_ms. Only when ev->request->waiter is there. */
+enum rule_result rule_wait_until(struct evaluation *ev, uint64_t until_ms);
+
+/* restriction_memo.c */
+struct restriction_memo *restriction_memo_new(TALLOC_CTX *mem);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The words of restriction lists and what they do. */
+#include "base/clock.h"
 #include "mail/address.h"
 #include "rule/restriction_priv.h"
+
+enum { SLEEP_MAX_S = 3600 };
 
 static enum rule_result run_permit(struct evaluation *ev,
 				   const struct rule_item *item)
@@ -90,6 +93,27 @@ static enum rule_result run_plaintext_session(struct evaluation *ev,
 		return RULE_DUNNO;
 	return rule_reject(ev, ev->set->conf->v.plaintext_reject_code, "4.7.1",
 			   "Session encryption is required");
+}
+
+static enum rule_result run_sleep(struct evaluation *ev,
+				  const struct rule_item *item)
+{
+	struct rule_step *step = rule_step_take(ev);
+	uint64_t now_ms = clock_mono_ms(), seconds;
+
+	if (!span_to_u64(span_from(item->arg), SLEEP_MAX_S, &seconds)) {
+		rule_note(ev, "warning",
+			  "restriction %s must be followed by number",
+			  item->def->name);
+		return rule_error(ev, 451, "4.3.5",
+				  "Server configuration error");
+	}
+	if (!step->begun)
+		step->until_ms = now_ms + seconds * 1000;
+	step->begun = true;
+	if (ev->request->waiter == NULL || now_ms >= step->until_ms)
+		return RULE_DUNNO;
+	return rule_wait_until(ev, step->until_ms);
 }
 
 /* ---- client ---- */
@@ -402,7 +426,7 @@ static const struct rule_def defs[] = {
 	{ "reject_multi_recipient_bounce", 0, run_multi_recipient_bounce, 0 },
 	{ "reject_plaintext_session", 0, run_plaintext_session, 0 },
 	{ "check_policy_service", TAKES_WORD, NULL, 0 },
-	{ "sleep", TAKES_WORD, NULL, 0 },
+	{ "sleep", TAKES_WORD, run_sleep, 0 },
 
 	{ "permit_mynetworks", 0, run_permit_mynetworks, 0 },
 	{ "permit_inet_interfaces", 0, run_permit_inet_interfaces, 0 },

@@ -188,6 +188,10 @@ static void run_verb(struct smtpd_session *s, const struct smtp_verb *verb,
 		session_reply(s, "%s", no);
 	else
 		result = verb->run(s, args);
+	if (s->waits_until_ms != 0) { /* it will be run once more */
+		count->total--;
+		return;
+	}
 	if ((verb->traits & IS_JUNK) && ++s->junk > v->smtpd_junk_command_limit)
 		s->errors++;
 	/* else its content comes first */
@@ -277,6 +281,8 @@ static bool is_bare_lf_refused(struct smtpd_session *s, bool crlf)
  * too long is cut: the rest of the line is dropped. */
 static bool take_command(struct smtpd_session *s)
 {
+	const struct span before = s->input;
+	const bool skipped_before = s->skip_line;
 	size_t max = session_line_max(s);
 	ssize_t lf = span_find(s->input, '\n');
 	struct span line;
@@ -299,6 +305,10 @@ static bool take_command(struct smtpd_session *s)
 		s->skip_line = lf < 0;
 	}
 	session_command(s, line);
+	if (s->waits_until_ms != 0) {
+		s->input = before;
+		s->skip_line = skipped_before;
+	}
 	return true;
 }
 
@@ -306,7 +316,7 @@ bool session_consume(struct smtpd_session *s)
 {
 	bool more = true;
 
-	while (more && s->sleep_until_ms == 0) {
+	while (more && s->sleep_until_ms == 0 && s->waits_until_ms == 0) {
 		if (s->thread->output.len > SMTPD_OUTPUT_BYTES / 2)
 			return true;
 		switch (s->phase) {

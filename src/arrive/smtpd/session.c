@@ -22,6 +22,7 @@ static int session_close(struct smtpd_session *s)
 {
 	if (s->counted)
 		client_table_leave(s->server->clients, s->client_address);
+	talloc_free(s->waiter.memo); /* nobody wakes us any more */
 	talloc_free(s->tls);
 	if (s->ws.fd >= 0)
 		close(s->ws.fd);
@@ -247,6 +248,16 @@ static enum workers_next lost(struct smtpd_session *s)
 	return finish(s);
 }
 
+/* Until the answer is there; replies of before do not wait for it. */
+static enum workers_next wait_for_answer(struct smtpd_session *s)
+{
+	if (flush(s) == IO_GONE)
+		return lost(s);
+	park(s, EPOLLIN);
+	s->ws.deadline_ms = s->waits_until_ms;
+	return WORKERS_SLEEP;
+}
+
 /* Between two messages, with nothing half read. */
 static bool is_idle(const struct smtpd_session *s)
 {
@@ -275,6 +286,8 @@ static enum workers_next work(struct smtpd_session *s, bool bytes_wait)
 								      EPOLLOUT);
 		}
 		full = session_consume(s);
+		if (s->waits_until_ms != 0)
+			return wait_for_answer(s);
 		if (s->sleep_until_ms != 0)
 			return nap(s);
 		io = flush(s);
@@ -312,15 +325,25 @@ static void timed_out(struct smtpd_session *s)
 	s->phase = s->phase == PHASE_HANDSHAKE ? PHASE_HANDSHAKE : PHASE_END;
 }
 
+static enum workers_next sleep_on(struct smtpd_session *s, uint64_t until_ms)
+{
+	s->ws.deadline_ms = until_ms;
+	return WORKERS_SLEEP;
+}
+
 static enum workers_next go(struct smtpd_session *s, unsigned woke)
 {
 	s->input = s->unread;
 	if (s->sleep_until_ms != 0) {
-		if (!(woke & WORKERS_DEADLINE)) {
-			s->ws.deadline_ms = s->sleep_until_ms;
-			return WORKERS_SLEEP;
-		}
+		if (!(woke & WORKERS_DEADLINE))
+			return sleep_on(s, s->sleep_until_ms);
 		s->sleep_until_ms = 0;
+	} else if (s->waits_until_ms != 0) {
+		if (!(woke & (WORKERS_CALLED | WORKERS_DEADLINE)))
+			return sleep_on(s, s->waits_until_ms);
+		s->waits_until_ms = 0;
+		if (s->phase == PHASE_START)
+			session_greet_allowed(s);
 	} else if (woke & WORKERS_READY) {
 		;
 	} else if (woke & WORKERS_DEADLINE) {

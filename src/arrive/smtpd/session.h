@@ -60,12 +60,16 @@ struct smtpd_session {
 	char *access_denied; /* refused at connect: all commands are */
 
 	struct restriction_state rules;
+	struct restriction_waiter waiter;
+	uint64_t waits_until_ms; /* 0: no; else the command that is in the input
+				  * is run again when its answer is there */
 	struct smtpd_transaction *transaction; /* from MAIL on; NULL */
 	const char *asked; /* the recipient that is looked at, for logs */
 	struct {
 		bool seen;   /* MAIL, RCPT and DATA have to wait */
 		bool failed; /* 551 until the last chunk or RSET */
 		bool last;
+		bool complete;	     /* the last chunk was taken in */
 		uint64_t size, left; /* of this chunk */
 	} bdat;
 	struct session_count counts[SESSION_VERBS_MAX];
@@ -123,7 +127,10 @@ void session_reply_fault(struct smtpd_session *s, const struct fault *fault);
 void session_reset(struct smtpd_session *s);
 /* Replies so far are sent, then the connection is closed. */
 void session_end(struct smtpd_session *s);
-/* Ask the restrictions; on refusal the reply is made and logged. */
+/* Ask the restrictions; on refusal the reply is made and logged. False with
+ * waits_until_ms set: nothing is decided yet. The verb fails without a trace,
+ * the thread goes, and the same command is run again later: so count and change
+ * nothing before this, or only when waiter.memo is NULL. */
 MUST_CHECK bool session_allowed(struct smtpd_session *s,
 				enum restriction_stage stage,
 				const char *stage_name, const char *recipient,
@@ -148,6 +155,8 @@ void session_tls_begin(struct smtpd_session *s);
 enum tls_io session_tls_go_on(struct smtpd_session *s);
 /* "connect from", the greeting. */
 void session_greet(struct smtpd_session *s);
+/* Its last part: may this client speak at all? */
+void session_greet_allowed(struct smtpd_session *s);
 void session_log_disconnect(struct smtpd_session *s);
 /* "lost connection", "timeout" after ... */
 void session_log_abort(struct smtpd_session *s, const char *what);

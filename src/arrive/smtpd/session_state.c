@@ -72,6 +72,14 @@ static void keep_rules(struct smtpd_session *s, TALLOC_CTX *passing)
 	keep_text(s, passing, &s->rules.redirect);
 }
 
+/* In some other thread: an answer has come. */
+static void wake(void *arg)
+{
+	struct smtpd_session *s = arg;
+
+	workers_wake(s->server->workers, s->ws.handle);
+}
+
 bool session_allowed(struct smtpd_session *s, enum restriction_stage stage,
 		     const char *stage_name, const char *recipient,
 		     const char *etrn_domain)
@@ -95,9 +103,19 @@ bool session_allowed(struct smtpd_session *s, enum restriction_stage stage,
 	enum rc rc;
 
 	fill_certificate(&request, s->tls);
+	if (s->server->workers != NULL) {
+		s->waiter.ready = wake;
+		s->waiter.arg = s;
+		request.waiter = &s->waiter;
+	}
 	s->asked = recipient;
 	rc = restrictions_ask(s->server->restrictions, passing, stage, &request,
 			      &s->rules, &verdict);
+	if (rc == RC_NONE) {
+		s->asked = NULL;
+		s->waits_until_ms = MAX_OF(verdict.again_ms, (uint64_t)1);
+		return false;
+	}
 	log_notes(s, stage_name, &verdict);
 	if (t == NULL && s->server->conf->v.smtpd_delay_reject)
 		memset(&s->rules, 0, sizeof(s->rules));
@@ -201,9 +219,18 @@ void session_greet(struct smtpd_session *s)
 		session_tls_begin(s);
 		return;
 	}
-	if (!session_allowed(s, AT_CONNECT, "CONNECT", NULL, NULL)) {
-		s->access_denied = s->client_text;
+	session_greet_allowed(s);
+}
+
+void session_greet_allowed(struct smtpd_session *s)
+{
+	bool allowed = session_allowed(s, AT_CONNECT, "CONNECT", NULL, NULL);
+
+	s->phase = s->waits_until_ms != 0 ? PHASE_START : PHASE_COMMAND;
+	if (s->waits_until_ms != 0)
 		return;
-	}
-	session_reply(s, "220 %s", s->server->conf->v.smtpd_banner);
+	if (allowed)
+		session_reply(s, "220 %s", s->server->conf->v.smtpd_banner);
+	else
+		s->access_denied = s->client_text;
 }

@@ -255,10 +255,12 @@ enum verb_result transaction_finish(struct smtpd_session *s)
 	if (!t->headers_begun && !t->content_bad)
 		t->content_bad = write_received(s) != RC_OK;
 	good = !is_bare_lf_refused(s) && !is_too_big(s) &&
-	       (t->content_bad || session_allowed(s, AT_END_OF_DATA,
-						  "END-OF-MESSAGE", NULL,
-						  NULL)) &&
-	       commit(s);
+	       (t->content_bad ||
+		session_allowed(s, AT_END_OF_DATA, "END-OF-MESSAGE", NULL,
+				NULL));
+	if (s->waits_until_ms != 0)
+		return VERB_FAILED;
+	good = good && commit(s);
 	if (good)
 		s->errors = s->junk = 0;
 	session_reset(s);

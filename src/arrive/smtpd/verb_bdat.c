@@ -82,13 +82,17 @@ enum verb_result verb_bdat(struct smtpd_session *s, struct span args)
 	no = s->bdat.failed ? NULL : refusal(s);
 	if (no != NULL)
 		session_reply(s, "%s", no);
-	if (no != NULL || (!s->bdat.failed && first && !begin_content(s)))
-		s->bdat.failed = true;
-	else if (s->bdat.failed)
+	if (s->bdat.failed)
 		session_reply(s,
 			      "551 5.0.0 Discarded %llu bytes after earlier "
 			      "error",
 			      (unsigned long long)s->bdat.size);
+	else if (no != NULL || (first && !begin_content(s)))
+		s->bdat.failed = true;
+	if (s->waits_until_ms != 0) {
+		s->bdat.seen = s->bdat.failed = false;
+		return VERB_FAILED;
+	}
 	s->phase = s->bdat.failed ? PHASE_DISCARD : PHASE_BDAT;
 	return VERB_FAILED; /* so far */
 }
@@ -135,10 +139,16 @@ static void end_chunk(struct smtpd_session *s)
 		if (s->bdat.last)
 			session_reset(s);
 	} else if (s->bdat.last) {
-		content_reader_finish(&t->reader, buf_span(&t->carry),
-				      transaction_content, s);
+		if (!s->bdat.complete)
+			content_reader_finish(&t->reader, buf_span(&t->carry),
+					      transaction_content, s);
+		s->bdat.complete = true;
 		s->where = "END-OF-MESSAGE";
 		result = transaction_finish(s);
+		if (s->waits_until_ms != 0) {
+			s->phase = PHASE_BDAT;
+			return;
+		}
 	} else {
 		session_reply(s, "250 2.0.0 Ok: %llu bytes",
 			      (unsigned long long)s->bdat.size);

@@ -31,14 +31,20 @@ enum verb_result verb_data(struct smtpd_session *s, struct span args)
 bool session_take_data(struct smtpd_session *s)
 {
 	struct smtpd_transaction *t = s->transaction;
-	size_t used = content_reader_run(&t->reader, s->input,
-					 transaction_content, s);
+	enum verb_result result;
 
-	s->input = span_skip(s->input, used);
+	if (!t->reader.ended) /* else it waited to be allowed */
+		s->input = span_skip(
+			s->input, content_reader_run(&t->reader, s->input,
+						     transaction_content, s));
 	if (!t->reader.ended)
 		return false;
 	s->phase = PHASE_COMMAND;
 	s->where = "END-OF-MESSAGE";
-	session_verb_done(s, transaction_finish(s) == VERB_DONE);
+	result = transaction_finish(s);
+	if (s->waits_until_ms != 0)
+		s->phase = PHASE_DATA;
+	else
+		session_verb_done(s, result == VERB_DONE);
 	return true;
 }
