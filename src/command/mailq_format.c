@@ -113,36 +113,34 @@ static void text_entry(struct mailq_format *format,
 		text_recipient(format, tmp, &entry->recipients[i]);
 }
 
-static const char *json_text(TALLOC_CTX *mem, const char *text)
-{
-	struct buf out;
-
-	buf_init(&out, mem, TEXT_MAX_BYTES);
-	buf_add_char(&out, '"');
-	for (text = clean_text(mem, text); *text != '\0'; text++) {
-		if (*text == '"' || *text == '\\')
-			buf_add_char(&out, '\\');
-		buf_add_char(&out, *text);
-	}
-	buf_add_char(&out, '"');
-	return buf_text(&out);
-}
-
-static void json_recipient(struct mailq_format *format, TALLOC_CTX *mem,
+static void json_recipient(struct json *json, TALLOC_CTX *mem,
 			   const struct mailq_recipient *recipient)
 {
 	const char *address = clean_address(mem, recipient->address);
 	const char *original = clean_address(mem, recipient->original);
 
-	fputc('{', format->to);
+	json_begin(json, NULL, '{');
 	if (original[0] != '\0' && strcmp(original, address) != 0)
-		fprintf(format->to, "\"orig_address\": %s, ",
-			json_text(mem, original));
-	fprintf(format->to, "\"address\": %s", json_text(mem, address));
+		json_text(json, "orig_address", original);
+	json_text(json, "address", address);
 	if (recipient->reason[0] != '\0')
-		fprintf(format->to, ", \"delay_reason\": %s",
-			json_text(mem, recipient->reason));
-	fputc('}', format->to);
+		json_text(json, "delay_reason",
+			  clean_text(mem, recipient->reason));
+	json_end(json, '}');
+}
+
+static void json_head(struct json *json, TALLOC_CTX *mem,
+		      const struct mailq_entry *entry)
+{
+	json_begin(json, NULL, '{');
+	json_text(json, "queue_name", entry->queue_name);
+	json_text(json, "queue_id", entry->id);
+	json_number(json, "arrival_time",
+		    (long long)(entry->arrival_us / 1000000));
+	json_number(json, "message_size", (long long)entry->size_bytes);
+	json_bool(json, "forced_expire", entry->force_expire);
+	json_text(json, "sender", sender_text(mem, entry));
+	json_begin(json, "recipients", '[');
 }
 
 static void json_entry(struct mailq_format *format,
@@ -151,27 +149,15 @@ static void json_entry(struct mailq_format *format,
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 
 	if (!entry->goes_on) {
-		fprintf(format->to,
-			"{\"queue_name\": %s, \"queue_id\": %s, "
-			"\"arrival_time\": %llu, \"message_size\": %llu, "
-			"\"forced_expire\": %s, \"sender\": %s, "
-			"\"recipients\": [",
-			json_text(tmp, entry->queue_name),
-			json_text(tmp, entry->id),
-			(unsigned long long)(entry->arrival_us / 1000000),
-			(unsigned long long)entry->size_bytes,
-			entry->force_expire ? "true" : "false",
-			json_text(tmp, sender_text(tmp, entry)));
-		format->in_object = false;
+		json_init(&format->writer, format->to, true);
+		json_head(&format->writer, tmp, entry);
 	}
-	for (size_t i = 0; i < entry->count; i++) {
-		if (format->in_object)
-			fputs(", ", format->to);
-		format->in_object = true;
-		json_recipient(format, tmp, &entry->recipients[i]);
-	}
-	if (entry->is_last)
-		fputs("]}\n", format->to);
+	for (size_t i = 0; i < entry->count; i++)
+		json_recipient(&format->writer, tmp, &entry->recipients[i]);
+	if (!entry->is_last)
+		return;
+	json_end(&format->writer, ']');
+	json_end(&format->writer, '}');
 }
 
 void mailq_format_entry(struct mailq_format *format,

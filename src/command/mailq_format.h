@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-#include "base/buf.h"
+#include "base/json.h"
 
 struct mailq_recipient {
 	const char *address, *original; /* internal form */
@@ -33,7 +33,7 @@ struct mailq_entry {
 struct mailq_format {
 	FILE *to;
 	bool json, long_ids;
-	bool in_object; /* JSON: the recipients of an entry are open */
+	struct json writer; /* of an entry whose recipients are open */
 	uint64_t messages, bytes;
 	char saved_reason[1024]; /* of the recipient before */
 };

@@ -4,7 +4,7 @@
 #include <arpa/inet.h>
 #include <idn2.h>
 
-#include "map/utf8.h"
+#include "base/utf8.h"
 
 enum { DOMAIN_MAX_BYTES = 255, LABEL_MAX_BYTES = 63 };
 

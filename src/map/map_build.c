@@ -10,7 +10,7 @@
 
 #include "map/map_priv.h"
 #include "map/table_source.h"
-#include "map/utf8.h"
+#include "base/utf8.h"
 
 static int source_close(struct map_source *source)
 {
