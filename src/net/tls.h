@@ -137,6 +137,9 @@ struct tls_policy {
 	size_t match_count;
 	bool wildcard_multi_label; /* tls_wildcard_matches_multiple_labels */
 	const char *session_key;   /* resume sessions of this peer; NULL: no */
+	/* For probes: a peer that is not who it must be is told by
+	 * tls_facts()->unmet, and the connection stays. */
+	bool keep_unmet;
 	/* NULL, or FAULT_TEXT_MAX_BYTES for a line that the log should have
 	 * when tls_connect fails; "" when there is none. */
 	char *ret_log_line;
@@ -169,6 +172,8 @@ struct tls_facts {
 	const char *fingerprint;     /* of the certificate, "" without one */
 	const char *key_fingerprint; /* of its public key */
 	const char *why_untrusted;   /* "self-signed certificate"; NULL */
+	int verify_code;	     /* X509_V_ERR_*, 0: the chain is good */
+	const char *unmet; /* what the policy wanted; NULL: it has it */
 };
 
 /* Valid after the handshake, as long as the connection. */

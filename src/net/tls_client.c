@@ -201,9 +201,13 @@ static void matches_find(TALLOC_CTX *mem, const struct tls_config *config,
 	policy->match_count = count;
 }
 
-static enum rc peer_refuse(const struct tls_policy *policy, const char *peer,
-			   const char *why, struct fault *fault)
+static enum rc peer_refuse(struct tls *tls, const struct tls_policy *policy,
+			   const char *peer, const char *why,
+			   struct fault *fault)
 {
+	tls->facts.unmet = why;
+	if (policy->keep_unmet)
+		return RC_OK;
 	if (policy->ret_log_line != NULL)
 		snprintf(policy->ret_log_line, FAULT_TEXT_MAX_BYTES,
 			 "certificate verification failed for %s: %s", peer,
@@ -221,7 +225,7 @@ static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
 
 	if (policy->level == TLS_FINGERPRINT) {
 		if (cert == NULL || !tls_fingerprint_matches(facts, policy))
-			return peer_refuse(policy, peer, "fingerprint mismatch",
+			return peer_refuse(tls, policy, peer, "fingerprint mismatch",
 					   fault);
 		facts->trust = TLS_VERIFIED;
 		return RC_OK;
@@ -231,7 +235,7 @@ static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
 		facts->trust = TLS_VERIFIED;
 	if (!needs_name(policy->level) || facts->trust == TLS_VERIFIED)
 		return RC_OK;
-	return peer_refuse(policy, peer,
+	return peer_refuse(tls, policy, peer,
 			   facts->trust == TLS_TRUSTED	  ? "hostname mismatch"
 			   : facts->why_untrusted != NULL ? facts->why_untrusted
 							  : "no certificate",

@@ -132,6 +132,7 @@ static void peer_gather(struct tls *tls, X509 *cert)
 	facts->peer_name = tls_cert_name(tls, cert);
 	facts->issuer_name = tls_name_cn(tls, X509_get_issuer_name(cert));
 	fingerprints_gather(tls, cert);
+	facts->verify_code = (int)result;
 	facts->trust = result == X509_V_OK ? TLS_TRUSTED : TLS_UNTRUSTED;
 	if (result != X509_V_OK)
 		facts->why_untrusted = X509_verify_cert_error_string(result);
