@@ -149,8 +149,7 @@ void conf_items(TALLOC_CTX *mem, const struct conf *conf,
 	*ret_count = priv->count;
 }
 
-/* Letters to insert, drop, change or swap; more than `limit` is limit + 1. */
-static int distance(struct span a, const char *b, int limit)
+int conf_name_distance(struct span a, const char *b, int limit)
 {
 	unsigned char rows[3][NAME_MAX_BYTES + 1];
 	unsigned char *before = rows[0], *last = rows[1], *row = rows[2];
@@ -182,13 +181,19 @@ static int distance(struct span a, const char *b, int limit)
 	return last[len];
 }
 
+int conf_name_distance_limit(struct span name)
+{
+	return name.len < 6 ? 1 : name.len < 12 ? 2 : 3;
+}
+
 const char *conf_nearest_name(struct span name)
 {
-	int limit = name.len < 6 ? 1 : name.len < 12 ? 2 : 3;
+	int limit = conf_name_distance_limit(name);
 	const char *nearest = NULL;
 
 	for (size_t i = 0; i < param_count(); i++) {
-		int found = distance(name, param_at(i)->name, limit);
+		int found =
+		    conf_name_distance(name, param_at(i)->name, limit);
 
 		if (found <= limit) {
 			nearest = param_at(i)->name;

@@ -21,3 +21,8 @@ void conf_items(TALLOC_CTX *mem, const struct conf *conf,
 		size_t *ret_count);
 /* The declared name nearest to a misspelt one; NULL when none is near. */
 const char *conf_nearest_name(struct span name);
+/* Letters to insert, drop, change or swap to make b of a; more than `limit` is
+ * limit + 1. */
+int conf_name_distance(struct span a, const char *b, int limit);
+/* How many of them still are a slip of the pen. */
+int conf_name_distance_limit(struct span name);
