@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "map/query.h"
 
-#include "map/utf8.h"
+#include "base/utf8.h"
 
 enum { LABELS_MAX = 9 };
 
