@@ -270,6 +270,7 @@ static enum rc read_main(struct conf_priv *priv, struct fault *fault)
 	    main_cf_parse(priv, text, priv->main_path, &main_cf, fault) !=
 		RC_OK)
 		return RC_CONF;
+	priv->main_text = text;
 	load_main(priv, main_cf);
 	return RC_OK;
 }
@@ -316,6 +317,9 @@ enum rc conf_load(const struct conf_source *source, struct conf **ret_conf,
 	    priv, source->process_name == NULL ? "" : source->process_name);
 	priv->service_name = mem_strdup(
 	    priv, source->service_name == NULL ? "" : source->service_name);
+	if (source->override_path != NULL)
+		priv->override_path = mem_strdup(priv, source->override_path);
+	priv->override_line = source->override_line;
 	conf_table_init(priv);
 	if (load(conf, source, fault == NULL ? &own : fault) != RC_OK) {
 		talloc_free(conf);

@@ -41,6 +41,10 @@ struct conf_source {
 	 * one wins over all before it and over main.cf. */
 	const char *const *overrides;
 	size_t override_count;
+	/* Where the overrides stand, for conf_locate: "/etc/postfix/master.cf"
+	 * and the line of the service; NULL and 0: not known. */
+	const char *override_path;
+	int override_line;
 	const char *process_name; /* "smtpd"; read-only parameters */
 	const char *service_name; /* "smtp" */
 	/* For tools that show a configuration. defaults_only: do not read
@@ -63,6 +67,19 @@ struct master_table;
 void conf_warnings(TALLOC_CTX *mem, const struct conf *conf,
 		   const struct master_table *table,
 		   const char *const **ret_list, size_t *ret_count);
+
+/* Where a piece of a value was written: the line of main.cf, of a continuation
+ * line, or of the parameter that was referred to by $name. */
+struct conf_place {
+	const char *parameter;
+	const char *file; /* NULL: nowhere, it is the default */
+	int line;	  /* 0: not known */
+	bool is_override; /* -o of master.cf or of a command line */
+};
+/* offset: in the expanded value of the parameter (a built-in one or the
+ * user's). The place lives as long as the snapshot. */
+void conf_locate(const struct conf *conf, const char *parameter, size_t offset,
+		 struct conf_place *ret_place);
 
 /* Any name, built in or the user's: its expanded text, or NULL when neither
  * set nor built in. The text lives as long as the snapshot. */

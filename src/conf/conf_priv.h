@@ -33,6 +33,9 @@ struct conf_priv {
 	struct conf *conf;
 	atomic_int refs;
 	const char *main_path;	    /* "/etc/postfix/main.cf" */
+	struct span main_text;	    /* all of it */
+	const char *override_path;  /* NULL: not known */
+	int override_line;
 	struct conf_entry *entries; /* the declared ones first */
 	size_t count, cap;
 	uint32_t *slots;    /* index + 1 by hash of the name */

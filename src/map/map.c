@@ -2,6 +2,7 @@
 #include "map/map.h"
 
 #include "map/map_priv.h"
+#include "sys/trace.h"
 
 enum { KEY_MAX_BYTES = 64 * 1024 };
 
@@ -91,6 +92,36 @@ enum rc map_open(TALLOC_CTX *mem, const struct conf *conf,
 	return RC_OK;
 }
 
+/* The same, while somebody listens. */
+static enum rc lookup_traced(struct map *map, TALLOC_CTX *mem, struct span key,
+			     struct span *ret_value, struct fault *fault)
+{
+	struct trace *trace = trace_current();
+	struct fault own = { 0 };
+	struct span value = { "", 0 };
+	bool stood_in;
+	enum rc rc;
+
+	stood_in = trace_stand_in(mem, TRACE_TABLE, map->full_name, key, &value,
+				  &rc);
+	if (!stood_in) {
+		trace->depth++;
+		rc = map->driver->lookup(map, mem, key, &value, &own);
+		trace->depth--;
+	} else if (rc != RC_OK && rc != RC_NONE) {
+		fault_set(&own, rc, "4.3.0", "%.*s", SPAN_FMT(value));
+	}
+	trace_answer(TRACE_TABLE, map->full_name, key, rc,
+		     rc == RC_OK ? value : span_from(own.text), stood_in);
+	if (rc == RC_OK)
+		*ret_value = value;
+	else if (rc != RC_NONE && fault != NULL)
+		*fault = own;
+	if (rc != RC_OK && rc != RC_NONE)
+		fault_add(fault, "table %s", map->full_name);
+	return rc;
+}
+
 enum rc map_lookup(struct map *map, TALLOC_CTX *mem, struct span key,
 		   struct span *ret_value, struct fault *fault)
 {
@@ -105,6 +136,8 @@ enum rc map_lookup(struct map *map, TALLOC_CTX *mem, struct span key,
 			tmp = talloc_new(mem);
 		key = map_fold(tmp, key, small, sizeof(small));
 	}
+	if (trace_current() != NULL)
+		return lookup_traced(map, mem, key, ret_value, fault);
 	rc = map->driver->lookup(map, mem, key, ret_value, fault);
 	if (rc != RC_OK && rc != RC_NONE)
 		fault_add(fault, "table %s", map->full_name);

@@ -9,6 +9,7 @@
 #include "map/mem_table.h"
 #include "map/net_pattern.h"
 #include "map/table_source.h"
+#include "sys/trace.h"
 
 enum { FILE_DEPTH_MAX = 10, NAME_MAX_BYTES = 512 };
 
@@ -17,6 +18,7 @@ enum item_type { ITEM_NAME, ITEM_NET, ITEM_TABLE };
 struct match_item {
 	enum item_type type;
 	bool negated;
+	struct span shown; /* as written */
 	struct span name; /* folded */
 	struct net_pattern net;
 	struct map *table;
@@ -43,6 +45,7 @@ struct reading {
 	struct match_list *list;
 	const struct conf *conf;
 	int depth;
+	struct span shown;   /* the element as written; a child */
 	struct fault *fault; /* never NULL */
 };
 
@@ -77,7 +80,8 @@ static void item_add(struct reading *r, const struct match_item *item)
 		list->items = mem_resize(list, list->items, struct match_item,
 					 list->room);
 	}
-	list->items[list->count++] = *item;
+	list->items[list->count] = *item;
+	list->items[list->count++].shown = r->shown;
 	list->ordered |= item->negated;
 }
 
@@ -204,6 +208,7 @@ static bool is_table(struct span element)
 
 static enum rc element_add(struct reading *r, struct span element, bool negated)
 {
+	r->shown = mem_span_copy(r->list, element);
 	while (element.len > 0 && element.ptr[0] == '!') {
 		negated = !negated;
 		element = span_skip(element, 1);
@@ -293,13 +298,16 @@ static bool parent_next(struct span *part, enum match_style style)
 	return part->len > 0;
 }
 
-static bool name_is_listed(const struct match_list *list, struct span name)
+static bool name_is_listed(const struct match_list *list, struct span name,
+			   struct span *ret_part)
 {
 	struct span part = name, unused;
 
 	do {
-		if (mem_table_find(list->names, part, &unused))
+		if (mem_table_find(list->names, part, &unused)) {
+			*ret_part = part;
 			return true;
+		}
 	} while (parent_next(&part, list->style));
 	return false;
 }
@@ -371,11 +379,12 @@ static enum rc item_match(const struct match_list *list,
 	return rc;
 }
 
-static enum rc list_match(const struct match_list *list,
-			  const struct subject *subject, struct fault *fault)
+static enum rc list_search(const struct match_list *list,
+			   const struct subject *subject,
+			   struct span *ret_element, struct fault *fault)
 {
 	if (!list->ordered && subject->name.len > 0 &&
-	    name_is_listed(list, subject->name))
+	    name_is_listed(list, subject->name, ret_element))
 		return RC_OK;
 	for (size_t i = 0; i < list->count; i++) {
 		const struct match_item *item = &list->items[i];
@@ -384,12 +393,28 @@ static enum rc list_match(const struct match_list *list,
 		if (!list->ordered && item->type == ITEM_NAME)
 			continue;
 		rc = item_match(list, item, subject, fault);
+		*ret_element = item->shown;
 		if (rc == RC_OK)
 			return item->negated ? RC_NONE : RC_OK;
 		if (rc != RC_NONE)
 			return rc;
 	}
+	*ret_element = SPAN_OF("");
 	return RC_NONE;
+}
+
+static enum rc list_match(const struct match_list *list,
+			  const struct subject *subject, struct fault *fault)
+{
+	struct span element = SPAN_OF("");
+	enum rc rc = list_search(list, subject, &element, fault);
+
+	if (trace_current() != NULL)
+		trace_answer(TRACE_MATCH, list->parameter,
+			     subject->address.len > 0 ? subject->address :
+							subject->name,
+			     rc, element, false);
+	return rc;
 }
 
 enum rc match_list_domain(const struct match_list *list, struct span domain,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "net/dns_priv.h"
 #include "sys/files.h"
+#include "sys/trace.h"
 
 enum {
 	TIMEOUT_MS = 20 * 1000,
@@ -214,6 +215,9 @@ static enum rc answer_read(TALLOC_CTX *mem, const char *name,
 struct pending {
 	const char *name;
 	enum dns_type type;
+	bool stood_in; /* told by who stands in for the servers */
+	enum rc stand_in_rc;
+	struct span stand_in;
 	struct dns_answer *kept;       /* from the cache, or NULL */
 	struct dns_question *question; /* NULL: kept, or an unusable name */
 };
@@ -224,6 +228,11 @@ static enum rc pending_begin(TALLOC_CTX *mem, struct dns *dns, const char *name,
 {
 	*ret_pending = (struct pending){ .name = name, .type = type };
 	if (!name_can_be(span_from(name)))
+		return RC_OK;
+	ret_pending->stood_in = trace_stand_in(
+		mem, TRACE_DNS, dns_type_name(type), span_from(name),
+		&ret_pending->stand_in, &ret_pending->stand_in_rc);
+	if (ret_pending->stood_in)
 		return RC_OK;
 	ret_pending->kept = dns_cache_find(mem, dns->cache, name, type);
 	if (ret_pending->kept != NULL)
@@ -242,9 +251,31 @@ static enum rc kept_give(TALLOC_CTX *mem, const struct pending *pending,
 			     pending->type);
 }
 
-static enum rc pending_end(TALLOC_CTX *mem, struct dns *dns,
-			   const struct pending *pending, uint64_t deadline_ms,
-			   struct dns_answer **ret_answer, struct fault *fault)
+static enum rc stand_in_give(TALLOC_CTX *mem, const struct pending *pending,
+			     struct dns_answer **ret_answer,
+			     struct fault *fault)
+{
+	struct dns_answer *answer = mem_new(mem, struct dns_answer);
+	enum rc rc = pending->stand_in_rc;
+
+	answer->name = name_bare(answer, pending->name);
+	*ret_answer = answer;
+	if (rc == RC_OK && !dns_records_from_text(answer, pending->type,
+						  pending->stand_in))
+		rc = RC_TEMP;
+	if (rc == RC_OK)
+		return RC_OK;
+	if (rc != RC_NONE)
+		return fault_name(fault, RC_TEMP, pending->name, pending->type,
+				  "Host not found, try again");
+	answer->outcome = pending->stand_in.len > 0 ? DNS_NO_DATA : DNS_NO_NAME;
+	return fault_outcome(fault, answer->outcome, pending->name,
+			     pending->type);
+}
+
+static enum rc pending_find(TALLOC_CTX *mem, struct dns *dns,
+			    const struct pending *pending, uint64_t deadline_ms,
+			    struct dns_answer **ret_answer, struct fault *fault)
 {
 	struct ub_result *result;
 	enum rc rc;
@@ -269,6 +300,32 @@ static enum rc pending_end(TALLOC_CTX *mem, struct dns *dns,
 	if (rc == RC_OK || rc == RC_NONE)
 		dns_cache_put(dns->cache, pending->name, pending->type,
 			      *ret_answer, (uint32_t)MAX_OF(result->ttl, 0));
+	return rc;
+}
+
+static enum rc pending_end(TALLOC_CTX *mem, struct dns *dns,
+			   const struct pending *pending, uint64_t deadline_ms,
+			   struct dns_answer **ret_answer, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = NULL;
+	struct fault own = { 0 };
+	enum rc rc;
+
+	if (trace_current() == NULL && !pending->stood_in)
+		return pending_find(mem, dns, pending, deadline_ms, ret_answer,
+				    fault);
+	tmp = talloc_new(NULL);
+	rc = pending->stood_in ?
+		     stand_in_give(mem, pending, ret_answer, &own) :
+		     pending_find(mem, dns, pending, deadline_ms, ret_answer,
+				  &own);
+	trace_answer(TRACE_DNS, dns_type_name(pending->type),
+		     span_from(pending->name), rc,
+		     rc == RC_OK ? dns_records_to_text(tmp, *ret_answer) :
+				   span_from(own.text),
+		     pending->stood_in);
+	if (rc != RC_OK && fault != NULL)
+		*fault = own;
 	return rc;
 }
 

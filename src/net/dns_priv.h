@@ -53,6 +53,13 @@ MUST_CHECK enum rc dns_question_wait(struct dns_question *question,
 				     struct ub_result **ret_result,
 				     struct fault *fault);
 
+/* dns_text.c: records as people write them, one a line: "192.0.2.1",
+ * "10 mx.example.test", "ns.example.test". false: this is none. */
+bool dns_records_from_text(struct dns_answer *answer, enum dns_type type,
+			   struct span text);
+struct span dns_records_to_text(TALLOC_CTX *mem,
+				const struct dns_answer *answer);
+
 /* dns_record.c: records out of the answer's bytes. false: they make no sense.
  */
 bool dns_record_read(TALLOC_CTX *mem, enum dns_type type, struct span data,

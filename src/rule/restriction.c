@@ -1,46 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which lists are asked at which stage, and how a list is run. */
 #include "rule/restriction_priv.h"
+#include "rule/restriction_trace.h"
+
+static enum rule_result unknown_word(struct evaluation *ev,
+				     const struct rule_item *item)
+{
+	rule_note(ev, "warning", "unknown smtpd restriction: \"%s\"",
+		  item->word);
+	return rule_error(ev, 451, "4.3.5", "Server configuration error");
+}
+
+static enum rule_result item_run(struct evaluation *ev,
+				 const struct rule_items *items,
+				 const struct rule_item *item, bool warns)
+{
+	enum rule_result result;
+
+	rule_trace_item(TRACE_RULE_BEGIN, items, item, warns, RULE_DUNNO);
+	ev->warn_depth += warns;
+	if (item->nested != NULL)
+		result = rule_items_run(ev, item->nested);
+	else if (item->def == NULL)
+		result = unknown_word(ev, item);
+	else
+		result = item->def->run(ev, item);
+	ev->warn_depth -= warns;
+	rule_trace_item(TRACE_RULE_END, items, item, warns, result);
+	return result;
+}
+
+static bool warns_of_next(const struct rule_items *items, size_t i)
+{
+	return items->items[i].def != NULL &&
+	       items->items[i].def->traits & NEXT_ONLY_WARNS &&
+	       i + 1 < items->count;
+}
+
+static void items_skip(const struct rule_items *items, size_t i)
+{
+	for (; trace_current() != NULL && i < items->count; i++) {
+		bool warns = warns_of_next(items, i);
+
+		i += warns;
+		rule_trace_item(TRACE_RULE_SKIPPED, items, &items->items[i],
+				warns, RULE_DUNNO);
+	}
+}
 
 enum rule_result rule_items_run(struct evaluation *ev,
 				const struct rule_items *items)
 {
 	enum rule_result result = RULE_DUNNO;
+	size_t i = 0;
 
 	if (++ev->depth > RULE_DEPTH_MAX) {
 		ev->depth--;
 		return rule_error(ev, 451, "4.3.5",
 				  "Server configuration error");
 	}
-	for (size_t i = 0; i < items->count && result == RULE_DUNNO; i++) {
-		const struct rule_item *item = &items->items[i];
-		bool warns = false;
+	while (i < items->count && result == RULE_DUNNO) {
+		bool warns = warns_of_next(items, i);
 
 		/* both kinds of deferring are decided: nothing can change */
 		if (ev->defer_if_reject != NULL &&
 		    ev->state->defer_if_permit[ev->defer_stage] != NULL)
 			break;
-		if (item->def != NULL && item->def->traits & NEXT_ONLY_WARNS &&
-		    i + 1 < items->count) {
-			warns = true;
-			item = &items->items[++i];
-		}
-		ev->warn_depth += warns;
-		if (item->nested != NULL) {
-			result = rule_items_run(ev, item->nested);
-		} else if (item->def == NULL) {
-			rule_note(ev, "warning",
-				  "unknown smtpd restriction: \"%s\"",
-				  item->word);
-			result = rule_error(ev, 451, "4.3.5",
-					    "Server configuration error");
-		} else {
-			result = item->def->run(ev, item);
-		}
-		ev->warn_depth -= warns;
+		i += warns;
+		result = item_run(ev, items, &items->items[i++], warns);
 		if (ev->state->discard)
 			break;
 	}
+	items_skip(items, i);
 	ev->depth--;
 	return result;
 }
@@ -52,11 +83,16 @@ static bool is_final(enum rule_result result)
 
 static enum rule_result run_list(struct evaluation *ev, enum rule_list list)
 {
+	enum rule_result result;
+
 	ev->list = list;
 	ev->defer_if_reject = NULL;
 	if (ev->state->discard)
 		return RULE_OK;
-	return rule_items_run(ev, ev->set->lists[list]);
+	rule_trace_list(TRACE_LIST_BEGIN, rule_list_name(list), RULE_DUNNO);
+	result = rule_items_run(ev, ev->set->lists[list]);
+	rule_trace_list(TRACE_LIST_END, rule_list_name(list), result);
+	return result;
 }
 
 /* A would-be permit that must wait after all. */
@@ -67,6 +103,7 @@ static enum rule_result settle_deferred(struct evaluation *ev)
 
 		if (text == NULL)
 			continue;
+		rule_trace_says("deferred permit", text);
 		ev->verdict->code = 450;
 		ev->verdict->text = text;
 		ev->rc = RC_TEMP;
@@ -108,6 +145,18 @@ static enum rule_result ask_early_lists(struct evaluation *ev, bool with_sender)
 	return RULE_DUNNO;
 }
 
+/* A check that a parameter of its own asks for. */
+static enum rule_result run_implied(struct evaluation *ev, rule_fn run,
+				    const char *word, const char *parameter)
+{
+	enum rule_result result;
+
+	rule_trace_implied(TRACE_RULE_BEGIN, word, parameter, RULE_DUNNO);
+	result = run(ev, NULL);
+	rule_trace_implied(TRACE_RULE_END, word, parameter, result);
+	return result;
+}
+
 static enum rule_result ask_recipient(struct evaluation *ev)
 {
 	const struct conf *conf = ev->set->conf;
@@ -137,7 +186,9 @@ static enum rule_result ask_recipient(struct evaluation *ev)
 	if (ev->state->discard)
 		return RULE_OK;
 	if (conf->v.smtpd_reject_unlisted_recipient && !ev->unlisted_done) {
-		result = rule_unlisted_recipient(ev, NULL);
+		result = run_implied(ev, rule_unlisted_recipient,
+				     "reject_unlisted_recipient",
+				     "smtpd_reject_unlisted_recipient");
 		if (is_final(result))
 			return result;
 	}
@@ -158,7 +209,9 @@ static enum rule_result ask_sender(struct evaluation *ev)
 			return result;
 	}
 	if (conf->v.smtpd_reject_unlisted_sender)
-		return rule_unlisted_sender(ev, NULL);
+		return run_implied(ev, rule_unlisted_sender,
+				   "reject_unlisted_sender",
+				   "smtpd_reject_unlisted_sender");
 	return RULE_DUNNO;
 }
 

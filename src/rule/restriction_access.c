@@ -117,11 +117,11 @@ static enum rule_result act_defer_if_reject(struct access *a, struct span text)
 	}
 	if (text.len == 0)
 		text = SPAN_OF("Service unavailable");
-	if (a->ev->defer_if_reject == NULL)
-		a->ev->defer_if_reject = mem_printf(
-			a->ev->mem, "%d %s <%s>: %s rejected: %.*s",
-			a->ev->set->conf->v.access_map_defer_code, dsn,
-			a->subject, rule_class_name(a->class), SPAN_FMT(text));
+	rule_defer_if_reject(
+		a->ev, mem_printf(a->ev->mem, "%d %s <%s>: %s rejected: %.*s",
+				  a->ev->set->conf->v.access_map_defer_code,
+				  dsn, a->subject, rule_class_name(a->class),
+				  SPAN_FMT(text)));
 	return RULE_DUNNO;
 }
 
@@ -261,6 +261,7 @@ static enum rule_result act_list(struct access *a, struct span value)
 		rule_note(ev, "warning", "%s", fault.text);
 		return config_error(a);
 	}
+	items->source_is_table = true;
 	return rule_items_run(ev, items);
 }
 

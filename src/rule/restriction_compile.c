@@ -26,6 +26,11 @@ enum rule_class rule_list_class(enum rule_list list)
 	return list_defs[list].class;
 }
 
+const char *rule_list_name(enum rule_list list)
+{
+	return list_defs[list].parameter;
+}
+
 /* Does the list refuse mail for strangers somewhere where it is reached? */
 static bool items_guard_relay(const struct rule_items *items)
 {
@@ -184,6 +189,7 @@ enum rc rule_items_compile(TALLOC_CTX *mem, struct conf *conf,
 				 "parameter %s: restriction classes nest too "
 				 "deep",
 				 parameter);
+	list->source = mem_strdup(list, parameter);
 	for (before = rest; next_word(&rest, &word); before = rest) {
 		if (list->count == RULE_ITEMS_MAX)
 			return fault_set(fault, RC_CONF, "4.3.5",
@@ -196,7 +202,9 @@ enum rc rule_items_compile(TALLOC_CTX *mem, struct conf *conf,
 		}
 		list->items = mem_resize(list, list->items, struct rule_item,
 					 list->count + 1);
-		list->items[list->count] = (struct rule_item){ 0 };
+		list->items[list->count] = (struct rule_item){
+			.offset = (size_t)(word.ptr - text)
+		};
 		rc = compile_word(list, conf, parameter, word, depth, &rest,
 				  &list->items[list->count], fault);
 		if (rc != RC_OK)

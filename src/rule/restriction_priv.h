@@ -65,9 +65,12 @@ struct rule_item {
 	const char *arg;
 	struct maps *maps;	  /* TAKES_TABLE */
 	struct rule_items *nested; /* a restriction class */
+	size_t offset; /* in the text of the list */
 };
 
 struct rule_items {
+	const char *source; /* parameter, class, or type:table */
+	bool source_is_table;
 	struct rule_item *items;
 	size_t count;
 };
@@ -126,6 +129,8 @@ enum rule_result rule_lookup_failed(struct evaluation *ev, const char *text,
 				    const struct fault *fault);
 void rule_defer_if_permit(struct evaluation *ev, int code, const char *dsn,
 			  const char *format, ...) PRINTF(4, 5);
+/* The whole reply, child of ev->mem. */
+void rule_defer_if_reject(struct evaluation *ev, const char *text);
 void rule_note(struct evaluation *ev, const char *what, const char *format, ...)
 	PRINTF(3, 4);
 
@@ -133,6 +138,7 @@ void rule_note(struct evaluation *ev, const char *what, const char *format, ...)
 const char *rule_subject(struct evaluation *ev, enum rule_class class);
 const char *rule_class_name(enum rule_class class);
 enum rule_class rule_list_class(enum rule_list list);
+const char *rule_list_name(enum rule_list list); /* its parameter */
 
 /* The route of the recipient or sender; NULL: refused already (*ret). */
 const struct route *rule_route(struct evaluation *ev, enum rule_class class,

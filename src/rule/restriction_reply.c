@@ -2,6 +2,7 @@
 /* What restrictions say: refusals, deferrals, notes for the log. */
 #include "base/buf.h"
 #include "rule/restriction_priv.h"
+#include "rule/restriction_trace.h"
 
 static const char *const class_names[] = {
 	[CLASS_OF_CLIENT] = "Client host",
@@ -59,6 +60,7 @@ void rule_note(struct evaluation *ev, const char *what, const char *format, ...)
 	va_end(args);
 	note->what = what;
 	note->text = buf_text(&text);
+	rule_trace_says(what, note->text);
 	if (ev->verdict->last_note == NULL)
 		ev->verdict->notes = note;
 	else
@@ -92,7 +94,9 @@ static enum rule_result refuse(struct evaluation *ev, int code,
 			       const char *text)
 {
 	/* "later" beats "never" once a permit would have been in doubt */
+	rule_trace_says("reject", text);
 	if (ev->defer_if_reject != NULL && code >= 500) {
+		rule_trace_says("deferred reject", ev->defer_if_reject);
 		text = ev->defer_if_reject;
 		code = 450;
 	}
@@ -150,8 +154,18 @@ void rule_defer_if_permit(struct evaluation *ev, int code, const char *dsn,
 	va_start(args, format);
 	text = reply_text(ev, &code, dsn, format, args);
 	va_end(args);
-	if (ev->warn_depth > 0)
+	if (ev->warn_depth > 0) {
 		rule_note(ev, "reject_warning", "%s", text);
-	else if (*slot == NULL) /* the first reason stays */
+		return;
+	}
+	rule_trace_says("defer_if_permit", text);
+	if (*slot == NULL) /* the first reason stays */
 		*slot = text;
+}
+
+void rule_defer_if_reject(struct evaluation *ev, const char *text)
+{
+	rule_trace_says("defer_if_reject", text);
+	if (ev->defer_if_reject == NULL)
+		ev->defer_if_reject = text;
 }

@@ -48,12 +48,12 @@ static enum rule_result run_defer_if_reject(struct evaluation *ev,
 {
 	enum rule_class class = rule_list_class(ev->list);
 
-	if (ev->defer_if_reject == NULL)
-		ev->defer_if_reject = mem_printf(
-			ev->mem,
-			"450 4.7.0 <%s>: %s rejected: defer_if_reject "
-			"requested",
-			rule_subject(ev, class), rule_class_name(class));
+	rule_defer_if_reject(
+		ev, mem_printf(ev->mem,
+			       "450 4.7.0 <%s>: %s rejected: defer_if_reject "
+			       "requested",
+			       rule_subject(ev, class),
+			       rule_class_name(class)));
 	return RULE_DUNNO;
 }
 

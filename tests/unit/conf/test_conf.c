@@ -415,6 +415,76 @@ static void references_are_counted_by_any_thread(void **state)
 	world_free(w);
 }
 
+/* The line that a word of an expanded value was written on. */
+static void the_line_of_each_word_is_known(void **state)
+{
+	static const char main_cf[] =
+		"mine = permit_mine,\n"
+		"  # a comment\n"
+		"    reject_mine\n"
+		"empty =\n"
+		"smtpd_client_restrictions =\n"
+		"\n"
+		"    permit_mynetworks\n"
+		"    # between\n"
+		"    $mine,\n"
+		"  ${empty?never}${mine?sometimes}\n"
+		"    check_client_access hash:$config_directory/x, last\n"
+		"smtpd_helo_restrictions = one ${mine}$empty two\n";
+	static const struct {
+		const char *parameter, *word;
+		int line;
+		const char *in;
+	} cases[] = {
+		{ "smtpd_client_restrictions", "permit_mynetworks", 7,
+		  "smtpd_client_restrictions" },
+		{ "smtpd_client_restrictions", "permit_mine", 1, "mine" },
+		{ "smtpd_client_restrictions", "reject_mine", 3, "mine" },
+		{ "smtpd_client_restrictions", "sometimes", 10,
+		  "smtpd_client_restrictions" },
+		{ "smtpd_client_restrictions", "check_client", 11,
+		  "smtpd_client_restrictions" },
+		{ "smtpd_client_restrictions", "last", 11,
+		  "smtpd_client_restrictions" },
+		{ "smtpd_helo_restrictions", "one", 12,
+		  "smtpd_helo_restrictions" },
+		{ "smtpd_helo_restrictions", "reject_mine", 3, "mine" },
+		{ "smtpd_helo_restrictions", "two", 12,
+		  "smtpd_helo_restrictions" },
+		{ "mine", "reject_mine", 3, "mine" },
+		{ "smtpd_data_restrictions", "", 0, "smtpd_data_restrictions" },
+		{ "smtpd_etrn_restrictions", "given", 7,
+		  "smtpd_etrn_restrictions" },
+	};
+	static const char *const overrides[] = {
+		"smtpd_etrn_restrictions=given"
+	};
+	struct world *w = world_new(main_cf);
+	struct conf_source source = { .config_directory = w->dir,
+				      .overrides = overrides,
+				      .override_count = 1,
+				      .override_path = "master.cf",
+				      .override_line = 7 };
+
+	assert_int_equal(conf_load(&source, &w->conf, &w->fault), RC_OK);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *text = conf_text(w->conf, cases[i].parameter);
+		const char *at = strstr(text, cases[i].word);
+		struct conf_place place;
+
+		print_message("  %s: %s\n", cases[i].parameter, cases[i].word);
+		assert_non_null(at);
+		conf_locate(w->conf, cases[i].parameter, (size_t)(at - text),
+			    &place);
+		assert_int_equal(place.line, cases[i].line);
+		assert_string_equal(place.parameter, cases[i].in);
+		assert_int_equal(place.file == NULL, cases[i].line == 0);
+		assert_int_equal(place.is_override,
+				 strcmp(cases[i].word, "given") == 0);
+	}
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -434,6 +504,7 @@ int main(void)
 		cmocka_unit_test(a_tolerant_load_shows_what_is_wrong),
 		cmocka_unit_test(every_parameter_is_declared_well),
 		cmocka_unit_test(references_are_counted_by_any_thread),
+		cmocka_unit_test(the_line_of_each_word_is_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

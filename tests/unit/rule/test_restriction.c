@@ -2,7 +2,9 @@
 /* What is expected is what the reference answers. */
 #include "world.h"
 
+#include "base/buf.h"
 #include "rule/restriction.h"
+#include "sys/trace.h"
 
 #define SETTINGS                                                               \
 	"mynetworks = 192.0.2.1\n"                                             \
@@ -356,6 +358,75 @@ static void a_name_that_cannot_be_asked_is_tried_later(void **state)
 	lists_free(l);
 }
 
+struct listener {
+	struct trace trace;
+	struct buf said;
+};
+
+static void hear(struct trace *trace, const struct trace_event *event)
+{
+	static const char *const kinds[] = {
+		"list", "end", "rule", "did", "skip", "says",
+		"table", "match", "dns", "policy", "verify",
+	};
+	static const char *const results[] = { "dunno", "ok", "reject" };
+	struct buf *out = &((struct listener *)trace)->said;
+
+	buf_addf(out, "%s %s", kinds[event->kind], event->name);
+	if (event->kind == TRACE_TABLE || event->kind == TRACE_MATCH)
+		buf_addf(out, " %.*s rc%d", SPAN_FMT(event->key), event->rc);
+	if (event->value.len > 0)
+		buf_addf(out, " %.*s", SPAN_FMT(event->value));
+	if (event->kind == TRACE_RULE_END || event->kind == TRACE_LIST_END)
+		buf_addf(out, " %s", results[event->result]);
+	if (event->warns)
+		buf_add_text(out, " warns");
+	if (event->kind == TRACE_RULE_BEGIN && event->source != NULL)
+		buf_addf(out, " @%s+%zu", event->source, event->offset);
+	buf_add_char(out, '\n');
+}
+
+static void who_listens_hears_every_step(void **state)
+{
+	struct lists *l = lists_new(
+		"smtpd_client_restrictions = permit_mynetworks,\n"
+		"  check_client_access inline:{ client.test=one }, reject\n"
+		"smtpd_restriction_classes = one\n"
+		"one = warn_if_reject reject, permit\n"
+		"smtpd_relay_restrictions = reject_unauth_destination\n"
+		"smtpd_delay_reject = no\n");
+	struct listener listener = { .trace = { .event = hear } };
+	const char *want =
+		"list smtpd_client_restrictions\n"
+		"rule permit_mynetworks @smtpd_client_restrictions+0\n"
+		"match mynetworks 192.0.2.9 rc1\n"
+		"did permit_mynetworks dunno\n"
+		"rule check_client_access inline:{ client.test=one } "
+		"@smtpd_client_restrictions+20\n"
+		"table inline:{ client.test=one } mail.client.test rc1\n"
+		"table inline:{ client.test=one } client.test rc0 one\n"
+		"rule one @inline:{ client.test=one }+0\n"
+		"rule reject warns @one+15\n"
+		"says reject_warning 554 5.7.1 <mail.client.test[192.0.2.9]>: "
+		"Client host rejected: Access denied\n"
+		"did reject dunno warns\n"
+		"rule permit @one+23\n"
+		"did permit ok\n"
+		"did one ok\n"
+		"did check_client_access inline:{ client.test=one } ok\n"
+		"skip reject\n"
+		"end smtpd_client_restrictions ok\n";
+
+	buf_init(&listener.said, l, 64 * 1024);
+	assert_null(trace_set(&listener.trace));
+	assert_string_equal(lists_ask(l, AT_CONNECT), "");
+	assert_ptr_equal(trace_set(NULL), &listener.trace);
+	assert_string_equal(buf_text(&listener.said), want);
+	assert_string_equal(lists_ask(l, AT_CONNECT), "");
+	assert_string_equal(buf_text(&listener.said), want);
+	lists_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +437,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_refused_is_noted),
 		cmocka_unit_test(a_421_closes_the_connection),
 		cmocka_unit_test(a_name_that_cannot_be_asked_is_tried_later),
+		cmocka_unit_test(who_listens_hears_every_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
