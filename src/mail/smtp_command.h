@@ -75,6 +75,10 @@ MUST_CHECK enum rc smtp_rcpt_parse(TALLOC_CTX *mem, struct span args, int flags,
 /* RFC 3461 xtext: "+2B" is "+". RC_PERM on a bad escape or a control byte. */
 MUST_CHECK enum rc xtext_decode(TALLOC_CTX *mem, struct span text,
 				struct span *ret_text, struct fault *fault);
+/* The same, whatever the bytes are. */
+MUST_CHECK enum rc xtext_decode_bytes(TALLOC_CTX *mem, struct span text,
+				      struct span *ret_text,
+				      struct fault *fault);
 bool xtext_encode_add(struct buf *out, struct span text);
 /* "NEVER" or a list of SUCCESS, FAILURE, DELAY. */
 MUST_CHECK bool smtp_notify_parse(struct span text, uint8_t *ret_notify);

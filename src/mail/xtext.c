@@ -9,8 +9,8 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-enum rc xtext_decode(TALLOC_CTX *mem, struct span text, struct span *ret_text,
-		     struct fault *fault)
+enum rc xtext_decode_bytes(TALLOC_CTX *mem, struct span text,
+			   struct span *ret_text, struct fault *fault)
 {
 	char *out;
 	size_t n = 0;
@@ -34,15 +34,27 @@ enum rc xtext_decode(TALLOC_CTX *mem, struct span text, struct span *ret_text,
 		out[n - 1] = (char)(high << 4 | low);
 		i += 2;
 	}
-	for (size_t i = 0; i < n; i++) {
-		if ((unsigned char)out[i] >= ' ' && out[i] != 127)
+	out[n] = '\0';
+	*ret_text = (struct span){ out, n };
+	return RC_OK;
+}
+
+enum rc xtext_decode(TALLOC_CTX *mem, struct span text, struct span *ret_text,
+		     struct fault *fault)
+{
+	struct span out;
+	enum rc rc = xtext_decode_bytes(mem, text, &out, fault);
+
+	if (rc != RC_OK)
+		return rc;
+	for (size_t i = 0; i < out.len; i++) {
+		if ((unsigned char)out.ptr[i] >= ' ' && out.ptr[i] != 127)
 			continue;
-		talloc_free(out);
+		talloc_free((void *)(uintptr_t)out.ptr);
 		return fault_set(fault, RC_PERM, "5.5.4",
 				 "control character in xtext");
 	}
-	out[n] = '\0';
-	*ret_text = (struct span){ out, n };
+	*ret_text = out;
 	return RC_OK;
 }
 

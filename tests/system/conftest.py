@@ -66,9 +66,8 @@ def dns(name_server):
     return name_server
 
 
-@pytest.fixture
-def postern(request, dns, stage):
-    """postern(main_cf, extra_master="", start=True) -> a running server."""
+def _maker(request, stage):
+    """Starts servers; the second part, run at the end, stops them and looks for trouble."""
     started = []
 
     def make(main_cf="", start=True, **options):
@@ -86,6 +85,18 @@ def postern(request, dns, stage):
         problems = [line for line in mta.log.lines() if "AddressSanitizer" in line or "runtime error" in line]
         mta.remove()
         assert not problems, problems
+
+
+@pytest.fixture
+def postern(request, dns, stage):
+    """postern(main_cf, extra_master="", start=True) -> a running server."""
+    yield from _maker(request, stage)
+
+
+@pytest.fixture(scope="module")
+def module_postern(request, name_server, stage):
+    """The same for all tests of a file, so that they share one server."""
+    yield from _maker(request, stage)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -52,7 +52,7 @@ void client_name_find(struct smtpd_session *s)
 		s->reverse_name_rc = RC_OK;
 		s->client_name_rc = verify(s, tmp, name, &address);
 		if (s->client_name_rc == RC_OK)
-			s->client_name = s->reverse_name;
+			s->client_name = mem_strdup(s, name);
 	} else if (rc == RC_TEMP) {
 		s->client_name_rc = s->reverse_name_rc = RC_TEMP;
 	}

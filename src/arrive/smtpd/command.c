@@ -163,6 +163,13 @@ static const char *refusal(const struct smtpd_session *s,
 	return NULL;
 }
 
+/* The command waits for an answer. In PHASE_START only the greeting after an
+ * XCLIENT does. */
+static bool is_to_run_again(const struct smtpd_session *s)
+{
+	return s->waits_until_ms != 0 && s->phase != PHASE_START;
+}
+
 static void run_verb(struct smtpd_session *s, const struct smtp_verb *verb,
 		     struct span args)
 {
@@ -178,7 +185,7 @@ static void run_verb(struct smtpd_session *s, const struct smtp_verb *verb,
 		refuse_out_of_step(s);
 		return;
 	}
-	if (s->access_denied != NULL && verb->run != verb_quit) {
+	if (s->access_denied && verb->run != verb_quit) {
 		session_reply(s, "503 5.7.0 Error: access denied for %s",
 			      s->client_text);
 		s->errors++;
@@ -188,15 +195,16 @@ static void run_verb(struct smtpd_session *s, const struct smtp_verb *verb,
 		session_reply(s, "%s", no);
 	else
 		result = verb->run(s, args);
-	if (s->waits_until_ms != 0) { /* it will be run once more */
+	if (is_to_run_again(s)) {
 		count->total--;
 		return;
 	}
 	if ((verb->traits & IS_JUNK) && ++s->junk > v->smtpd_junk_command_limit)
 		s->errors++;
 	/* else its content comes first */
-	if (s->phase == PHASE_COMMAND || s->phase == PHASE_END ||
-	    s->phase == PHASE_HANDSHAKE)
+	if (result != VERB_REPLACED &&
+	    (s->phase == PHASE_COMMAND || s->phase == PHASE_END ||
+	     s->phase == PHASE_HANDSHAKE))
 		session_verb_done(s, result == VERB_DONE);
 }
 
@@ -305,7 +313,7 @@ static bool take_command(struct smtpd_session *s)
 		s->skip_line = lf < 0;
 	}
 	session_command(s, line);
-	if (s->waits_until_ms != 0) {
+	if (is_to_run_again(s)) {
 		s->input = before;
 		s->skip_line = skipped_before;
 	}

@@ -10,7 +10,11 @@
 
 #include "arrive/smtpd/session.h"
 
-enum verb_result { VERB_DONE, VERB_FAILED };
+enum verb_result {
+	VERB_DONE,
+	VERB_FAILED,
+	VERB_REPLACED, /* neither: the client is another now (XCLIENT) */
+};
 
 typedef enum verb_result smtp_verb_fn(struct smtpd_session *s,
 				      struct span args);
@@ -36,6 +40,11 @@ smtp_verb_fn verb_helo, verb_ehlo, verb_starttls, verb_auth, verb_mail,
 	verb_rcpt, verb_data, verb_bdat, verb_rset, verb_noop, verb_vrfy,
 	verb_etrn, verb_help, verb_quit, verb_xclient, verb_xforward;
 
+/* XCLIENT and XFORWARD: can it be said now, with these arguments, and by a
+ * client with this right? If not, the reply is made. */
+MUST_CHECK bool verb_xclient_is_allowed(struct smtpd_session *s,
+					const char *verb, struct span args,
+					enum rc right);
 /* Begin the transaction's message at its first accepted recipient. */
 MUST_CHECK enum rc transaction_open(struct smtpd_session *s,
 				    struct fault *fault);

@@ -53,12 +53,6 @@ static void warn_unsupported(const struct conf_values *v)
 		  "smtpd_milters: milters are not implemented yet" },
 		{ v->smtpd_proxy_filter[0] != '\0',
 		  "smtpd_proxy_filter: not implemented yet" },
-		{ v->smtpd_authorized_xclient_hosts[0] != '\0',
-		  "smtpd_authorized_xclient_hosts: XCLIENT is not implemented "
-		  "yet and is not offered" },
-		{ v->smtpd_authorized_xforward_hosts[0] != '\0',
-		  "smtpd_authorized_xforward_hosts: XFORWARD is not "
-		  "implemented yet and is not offered" },
 		{ v->smtpd_upstream_proxy_protocol[0] != '\0',
 		  "smtpd_upstream_proxy_protocol: not implemented yet" },
 		{ v->smtpd_command_filter[0] != '\0',

@@ -101,6 +101,10 @@ enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 		  &server->flush_domains },
 		{ "smtpd_forbidden_commands", v->smtpd_forbidden_commands,
 		  &server->forbidden },
+		{ "smtpd_authorized_xclient_hosts",
+		  v->smtpd_authorized_xclient_hosts, &server->xclient_hosts },
+		{ "smtpd_authorized_xforward_hosts",
+		  v->smtpd_authorized_xforward_hosts, &server->xforward_hosts },
 	};
 	enum rc rc;
 

@@ -11,8 +11,6 @@
 
 #include <stdatomic.h>
 
-#include <stdatomic.h>
-
 #include "conf/service.h"
 #include "map/match_list.h"
 #include "net/dns.h"
@@ -63,6 +61,7 @@ struct smtpd_server {
 	struct match_list *bare_lf_exclusions;
 	struct match_list *flush_domains;
 	struct match_list *forbidden;
+	struct match_list *xclient_hosts, *xforward_hosts;
 	struct client_table *clients;
 	int discard; /* enum ehlo_keyword bits */
 	enum bare_lf_mode bare_lf;

@@ -49,7 +49,7 @@ struct smtpd_session {
 	/* The client. */
 	char *client_name, *client_address, *client_port;
 	char *reverse_name;
-	char *server_address; /* where it connected to */
+	char *server_address, *server_port; /* where it connected to */
 	char *client_text; /* "name[address]" as the log has it */
 	enum rc client_name_rc, reverse_name_rc;
 	bool counted; /* in the client table */
@@ -57,7 +57,12 @@ struct smtpd_session {
 	bool strict_lf; /* bare LF ends no data */
 	char *helo;    /* NULL before HELO */
 	bool esmtp;
-	char *access_denied; /* refused at connect: all commands are */
+	bool access_denied; /* refused at connect: all commands are */
+	char *sasl_method, *sasl_username; /* NULL: not logged in */
+	/* XFORWARD is for who connected, also after XCLIENT. */
+	bool forward_known;
+	enum rc may_forward;
+	struct session_forward *forward;   /* XFORWARD; NULL: none */
 
 	struct restriction_state rules;
 	struct restriction_waiter waiter;
@@ -82,10 +87,19 @@ struct smtpd_session {
 	uint64_t accepted_ms;
 };
 
+/* Who the client says sent it the next message. Texts may be NULL. */
+struct session_forward {
+	bool has_client; /* some of the next five were given */
+	char *name, *address, *port, *proto, *helo;
+	char *ident;
+	enum { FORWARD_AS_CLIENT, FORWARD_LOCAL, FORWARD_REMOTE } source;
+};
+
 struct smtpd_transaction {
 	struct cleanup *cleanup; /* from the first accepted recipient on */
 	const char *queue_id;	 /* of cleanup */
 	char *sender;
+	char *sasl_sender;     /* AUTH= of MAIL; NULL */
 	char *first_recipient; /* as given, for logs and Received */
 	struct smtp_mail mail;
 	unsigned int recipients, overshoot;
@@ -138,6 +152,18 @@ MUST_CHECK bool session_allowed(struct smtpd_session *s,
 /* The most bytes of an input line. */
 size_t session_line_max(const struct smtpd_session *s);
 bool session_tls_required(const struct smtpd_session *s);
+/* *text becomes a copy of `value` (NULL: none); the old one is freed. */
+void session_set_text(struct smtpd_session *s, char **text, const char *value);
+/* The list has the client in it: RC_OK, RC_NONE; RC_TEMP a table failed
+ * (logged). */
+MUST_CHECK enum rc session_in_list(const struct smtpd_session *s,
+				   const struct match_list *list,
+				   const char *parameter);
+/* The client has another name or address now: what hangs on them. */
+void session_client_changed(struct smtpd_session *s);
+void session_forward_forget(struct smtpd_session *s);
+/* RC_OK: this client may say XFORWARD. */
+MUST_CHECK enum rc session_may_forward(struct smtpd_session *s);
 
 /* ---- between the parts of a session ---- */
 

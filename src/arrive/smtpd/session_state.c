@@ -13,11 +13,47 @@ void session_reset(struct smtpd_session *s)
 		log_info_as("cleanup", "%s: removed (canceled)", t->queue_id);
 	talloc_free(s->transaction);
 	s->transaction = NULL;
+	session_forward_forget(s);
 	memset(&s->bdat, 0, sizeof(s->bdat));
 	if (s->server->conf->v.smtpd_delay_reject)
 		memset(&s->rules, 0, sizeof(s->rules));
 	else
 		restriction_state_reset(&s->rules);
+}
+
+void session_forward_forget(struct smtpd_session *s)
+{
+	TALLOC_FREE(s->forward);
+}
+
+void session_set_text(struct smtpd_session *s, char **text, const char *value)
+{
+	char *old = *text;
+
+	*text = value == NULL ? NULL : mem_strdup(s, value);
+	talloc_free(old);
+}
+
+enum rc session_in_list(const struct smtpd_session *s,
+			const struct match_list *list, const char *parameter)
+{
+	struct fault fault = { 0 };
+	enum rc rc = match_list_client(list, span_from(s->client_name),
+				       span_from(s->client_address), &fault);
+
+	if (rc != RC_OK && rc != RC_NONE)
+		log_warning("%s: %s", parameter, fault.text);
+	return rc;
+}
+
+enum rc session_may_forward(struct smtpd_session *s)
+{
+	if (!s->forward_known)
+		s->may_forward =
+			session_in_list(s, s->server->xforward_hosts,
+					"smtpd_authorized_xforward_hosts");
+	s->forward_known = true;
+	return s->may_forward;
 }
 
 void session_end(struct smtpd_session *s)
@@ -92,6 +128,7 @@ bool session_allowed(struct smtpd_session *s, enum restriction_stage stage,
 		.client_name_rc = s->client_name_rc,
 		.reverse_name_rc = s->reverse_name_rc,
 		.server_address = s->server_address,
+		.sasl_username = s->sasl_username,
 		.helo = s->helo,
 		.sender = t == NULL ? NULL : t->sender,
 		.recipient = recipient,
@@ -188,24 +225,47 @@ static void settle_lf_rules(struct smtpd_session *s)
 					 &fault) != RC_OK;
 }
 
-static void learn_client(struct smtpd_session *s)
+void session_client_changed(struct smtpd_session *s)
 {
 	const struct conf_values *v = &s->server->conf->v;
-	char local_text[NET_ADDRESS_TEXT_MAX];
-	struct net_address local;
+	char *old = s->client_text;
 
-	client_name_find(s);
-	s->client_text = v->smtpd_client_port_logging ?
-				 mem_printf(s, "%s[%s]:%s", s->client_name,
-					    s->client_address, s->client_port) :
-				 mem_printf(s, "%s[%s]", s->client_name,
-					    s->client_address);
-	s->server_address =
-		mem_strdup(s, net_address_local(s->ws.fd, &local) ?
-				      net_address_text(&local, local_text) :
-				      "");
+	s->client_text = v->smtpd_client_port_logging
+				 ? mem_printf(s, "%s[%s]:%s", s->client_name,
+					      s->client_address, s->client_port)
+				 : mem_printf(s, "%s[%s]", s->client_name,
+					      s->client_address);
+	talloc_free(old);
 	s->is_local = is_local_client(s);
 	settle_lf_rules(s);
+}
+
+static void learn_client(struct smtpd_session *s)
+{
+	char local_text[NET_ADDRESS_TEXT_MAX];
+	struct net_address local;
+	bool known = net_address_local(s->ws.fd, &local);
+
+	client_name_find(s);
+	s->server_address = mem_strdup(
+		s, known ? net_address_text(&local, local_text) : "");
+	s->server_port =
+		mem_printf(s, "%u", known ? net_address_port(&local) : 0);
+	session_client_changed(s);
+}
+
+void session_greet_allowed(struct smtpd_session *s)
+{
+	bool allowed = session_allowed(s, AT_CONNECT, "CONNECT", NULL, NULL);
+
+	s->phase = s->waits_until_ms != 0  ? PHASE_START :
+		   s->phase == PHASE_START ? PHASE_COMMAND :
+					     s->phase;
+	if (s->waits_until_ms != 0)
+		return;
+	s->access_denied = !allowed;
+	if (allowed)
+		session_reply(s, "220 %s", s->server->conf->v.smtpd_banner);
 }
 
 void session_greet(struct smtpd_session *s)
@@ -220,17 +280,4 @@ void session_greet(struct smtpd_session *s)
 		return;
 	}
 	session_greet_allowed(s);
-}
-
-void session_greet_allowed(struct smtpd_session *s)
-{
-	bool allowed = session_allowed(s, AT_CONNECT, "CONNECT", NULL, NULL);
-
-	s->phase = s->waits_until_ms != 0 ? PHASE_START : PHASE_COMMAND;
-	if (s->waits_until_ms != 0)
-		return;
-	if (allowed)
-		session_reply(s, "220 %s", s->server->conf->v.smtpd_banner);
-	else
-		s->access_denied = s->client_text;
 }

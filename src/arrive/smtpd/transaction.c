@@ -30,11 +30,66 @@ static int origin_flags(const struct smtpd_session *s)
 		flags &= ~CLEANUP_MAP;
 	if (overrides(conf, "no_header_body_checks"))
 		flags &= ~CLEANUP_FILTER;
-	if (s->is_local)
+	if (s->forward != NULL && s->forward->source != FORWARD_AS_CLIENT
+		    ? s->forward->source == FORWARD_LOCAL
+		    : s->is_local)
 		flags |= CLEANUP_LOCAL;
 	if (s->transaction->mail.smtputf8)
 		flags |= CLEANUP_SMTPUTF8;
 	return flags;
+}
+
+/* The client as it is known to those who look at the message later: the one
+ * that XFORWARD named, where it did. */
+static void fill_client(const struct smtpd_session *s,
+			struct cleanup_origin *origin)
+{
+	const struct session_forward *f = s->forward;
+
+	origin->sasl_method = s->sasl_method;
+	origin->sasl_username = s->sasl_username;
+	origin->sasl_sender = s->transaction->sasl_sender;
+	if (f != NULL && f->ident != NULL)
+		origin->log_ident = f->ident;
+	if (f == NULL || !f->has_client) {
+		origin->client_name = s->client_name;
+		origin->client_address = s->client_address;
+		origin->client_port = s->client_port;
+		origin->client_proto = s->esmtp ? "ESMTP" : "SMTP";
+		origin->client_helo = s->helo;
+		return;
+	}
+	origin->client_name = f->name != NULL ? f->name : "unknown";
+	origin->client_address = f->address != NULL ? f->address : "unknown";
+	origin->client_port = f->port != NULL ? f->port : "unknown";
+	origin->client_proto = f->proto != NULL ? f->proto : "unknown";
+	origin->client_helo = f->helo;
+}
+
+/* "QID: client=NAME[ADDR], sasl_method=..., orig_client=..." */
+static void log_client(struct smtpd_session *s)
+{
+	const struct smtpd_transaction *t = s->transaction;
+	const struct session_forward *f = s->forward;
+	struct buf line;
+
+	buf_init(&line, s, 4096);
+	buf_addf(&line, "%s: client=%s", t->queue_id, s->client_text);
+	if (s->sasl_method != NULL)
+		buf_addf(&line, ", sasl_method=%s", s->sasl_method);
+	if (s->sasl_username != NULL)
+		buf_addf(&line, ", sasl_username=%s", s->sasl_username);
+	if (t->sasl_sender != NULL)
+		buf_addf(&line, ", sasl_sender=%s", t->sasl_sender);
+	if (f != NULL && f->ident != NULL)
+		buf_addf(&line, ", orig_queue_id=%s", f->ident);
+	if (f != NULL && f->has_client)
+		buf_addf(&line, ", orig_client=%s",
+			 f->name != NULL ? f->name : "unknown");
+	if (f != NULL && f->address != NULL)
+		buf_addf(&line, "[%s]", f->address);
+	log_info("%s", buf_text(&line));
+	buf_done(&line);
 }
 
 enum rc transaction_open(struct smtpd_session *s, struct fault *fault)
@@ -42,11 +97,6 @@ enum rc transaction_open(struct smtpd_session *s, struct fault *fault)
 	struct smtpd_transaction *t = s->transaction;
 	struct cleanup_origin origin = {
 		.flags = origin_flags(s),
-		.client_name = s->client_name,
-		.client_address = s->client_address,
-		.client_port = s->client_port,
-		.client_proto = s->esmtp ? "ESMTP" : "SMTP",
-		.client_helo = s->helo,
 		.dsn_ret = (uint8_t)t->mail.ret,
 		.envelope_flags = t->mail.body == SMTP_BODY_8BITMIME ?
 					  ENVELOPE_BODY_8BITMIME :
@@ -54,13 +104,14 @@ enum rc transaction_open(struct smtpd_session *s, struct fault *fault)
 	};
 	enum rc rc;
 
+	fill_client(s, &origin);
 	if (t->mail.envid.ptr != NULL)
 		origin.dsn_envid = mem_span_dup(t, t->mail.envid);
 	rc = cleanup_begin(t, s->server->cleanup, &origin, &t->cleanup, fault);
 	if (rc != RC_OK)
 		return rc;
 	t->queue_id = cleanup_queue_id(t->cleanup);
-	log_info("%s: client=%s", t->queue_id, s->client_text);
+	log_client(s);
 	return cleanup_sender(t->cleanup, span_from(t->sender), fault);
 }
 
@@ -112,15 +163,18 @@ static void fill_tls(const struct smtpd_session *s, struct received_tls *tls)
 	};
 }
 
-/* "ESMTP", "ESMTPS", "UTF8SMTPS". */
+/* "ESMTP", "ESMTPS", "ESMTPSA", "UTF8SMTPS". */
 static const char *with_protocol(const struct smtpd_session *s)
 {
-	static const char *const names[2][2] = { { "ESMTP", "ESMTPS" },
-						 { "UTF8SMTP", "UTF8SMTPS" } };
+	static const char *const names[2][4] = {
+		{ "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" },
+		{ "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA" },
+	};
 
 	if (!s->esmtp)
 		return "SMTP";
-	return names[s->transaction->mail.smtputf8][s->tls != NULL];
+	return names[s->transaction->mail.smtputf8]
+		    [(s->tls != NULL) + 2 * (s->sasl_username != NULL)];
 }
 
 /* Our own Received: field, as the first lines of the content: header checks
@@ -145,6 +199,8 @@ static enum rc write_received(struct smtpd_session *s)
 	};
 	struct buf text;
 
+	if (v->smtpd_sasl_authenticated_header)
+		received.sasl_username = s->sasl_username;
 	if (t->recipients == 1)
 		received.recipient = address_quote(
 			tmp, span_from(t->first_recipient));

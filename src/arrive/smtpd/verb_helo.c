@@ -1,18 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "arrive/smtpd/attribute.h"
 #include "arrive/smtpd/command.h"
 #include "sys/log.h"
-
-/* The name as it may stand in logs and headers. */
-static char *clean_name(struct smtpd_session *s, struct span name)
-{
-	char *text = mem_span_dup(s, name);
-
-	for (char *c = text; *c != '\0'; c++)
-		if (strchr("<>()\\\";@", *c) != NULL || ascii_is_space(*c) ||
-		    (!ascii_is_print(*c) && (unsigned char)*c < 128))
-			*c = '?';
-	return text;
-}
 
 static bool greet(struct smtpd_session *s, const char *verb, struct span args,
 		  bool esmtp)
@@ -24,7 +13,8 @@ static bool greet(struct smtpd_session *s, const char *verb, struct span args,
 	}
 	session_reset(s);
 	talloc_free(s->helo);
-	s->helo = clean_name(s, args);
+	s->helo = mem_span_dup(s, args);
+	attribute_clean_word(s->helo);
 	s->esmtp |= esmtp; /* a HELO after EHLO takes nothing back */
 	if (session_allowed(s, AT_HELO, verb, NULL, NULL))
 		return true;
@@ -42,7 +32,7 @@ enum verb_result verb_helo(struct smtpd_session *s, struct span args)
 }
 
 /* Which keywords this client gets. */
-static int offered(const struct smtpd_session *s)
+static int offered(struct smtpd_session *s)
 {
 	const struct smtpd_server *server = s->server;
 	int offer = EHLO_PIPELINING | EHLO_SIZE | EHLO_ETRN |
@@ -55,6 +45,11 @@ static int offered(const struct smtpd_session *s)
 		offer |= EHLO_SMTPUTF8;
 	if (server->tls != NULL && s->tls == NULL)
 		offer |= EHLO_STARTTLS;
+	if (session_in_list(s, server->xclient_hosts,
+			    "smtpd_authorized_xclient_hosts") == RC_OK)
+		offer |= EHLO_XCLIENT;
+	if (session_may_forward(s) == RC_OK)
+		offer |= EHLO_XFORWARD;
 	return offer & ~server->discard;
 }
 
@@ -69,6 +64,10 @@ enum verb_result verb_ehlo(struct smtpd_session *s, struct span args)
 		{ EHLO_VRFY, "VRFY" },
 		{ EHLO_ETRN, "ETRN" },
 		{ EHLO_STARTTLS, "STARTTLS" },
+		{ EHLO_XCLIENT, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME "
+				"PORT LOGIN DESTADDR DESTPORT" },
+		{ EHLO_XFORWARD,
+		  "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT" },
 		{ EHLO_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES" },
 		{ EHLO_8BITMIME, "8BITMIME" },
 		{ EHLO_DSN, "DSN" },

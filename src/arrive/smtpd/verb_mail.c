@@ -59,6 +59,8 @@ enum verb_result verb_mail(struct smtpd_session *s, struct span args)
 		return VERB_FAILED;
 	}
 	t->sender = mem_span_dup(t, t->mail.address);
+	if (t->mail.auth.ptr != NULL && s->sasl_username != NULL)
+		t->sasl_sender = mem_span_dup(t, t->mail.auth);
 	s->transaction = t;
 	if (!is_acceptable(s)) {
 		session_reset(s);
