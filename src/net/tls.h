@@ -173,7 +173,8 @@ struct tls_facts {
 	const char *key_fingerprint; /* of its public key */
 	const char *why_untrusted;   /* "self-signed certificate"; NULL */
 	int verify_code;	     /* X509_V_ERR_*, 0: the chain is good */
-	const char *unmet; /* what the policy wanted; NULL: it has it */
+	const char *unmet; /* NULL: the policy is met; else the line that the
+			    * log should have */
 };
 
 /* Valid after the handshake, as long as the connection. */

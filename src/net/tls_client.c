@@ -201,17 +201,66 @@ static void matches_find(TALLOC_CTX *mem, const struct tls_config *config,
 	policy->match_count = count;
 }
 
-static enum rc peer_refuse(struct tls *tls, const struct tls_policy *policy,
-			   const char *peer, const char *why,
-			   struct fault *fault)
+/* The issuer that nobody here knows: of the last certificate that was sent. */
+static const char *last_issuer(TALLOC_CTX *mem, SSL *ssl)
 {
-	tls->facts.unmet = why;
+	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+	const int count = chain != NULL ? sk_X509_num(chain) : 0;
+	char text[FAULT_TEXT_MAX_BYTES] = "";
+
+	if (count > 0)
+		X509_NAME_oneline(
+			X509_get_issuer_name(sk_X509_value(chain, count - 1)),
+			text, sizeof(text));
+	return mem_strdup(mem, text);
+}
+
+/* In the reference's words. */
+static const char *unmet_line(struct tls *tls, const char *peer, int code)
+{
+	const char *whole = "certificate verification failed";
+	const char *leaf = "server certificate verification failed";
+
+	switch (code) {
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+		return mem_printf(tls, "%s for %s: self-signed certificate",
+				  whole, peer);
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_CERT_UNTRUSTED:
+		return mem_printf(tls, "%s for %s: untrusted issuer %s", whole,
+				  peer, last_issuer(tls, tls->ssl));
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		return mem_printf(tls, "%s for %s: certificate has expired",
+				  leaf, peer);
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return mem_printf(tls, "%s for %s: certificate not yet valid",
+				  leaf, peer);
+	default:
+		return mem_printf(tls, "%s for %s: num=%d:%s", leaf, peer, code,
+				  X509_verify_cert_error_string(code));
+	}
+}
+
+/* code: X509_V_ERR_*, 0: the peer showed no certificate. */
+static enum rc peer_refuse(struct tls *tls, const struct tls_policy *policy,
+			   const char *peer, int code, struct fault *fault)
+{
+	const char *line =
+		code == 0 ? mem_printf(tls,
+				       "certificate verification failed for "
+				       "%s: no certificate",
+				       peer)
+			  : unmet_line(tls, peer, code);
+
+	tls->facts.unmet = line;
 	if (policy->keep_unmet)
 		return RC_OK;
 	if (policy->ret_log_line != NULL)
-		snprintf(policy->ret_log_line, FAULT_TEXT_MAX_BYTES,
-			 "certificate verification failed for %s: %s", peer,
-			 why);
+		snprintf(policy->ret_log_line, FAULT_TEXT_MAX_BYTES, "%s",
+			 line);
 	return fault_set(fault, RC_TEMP, "4.7.5",
 			 "Server certificate not verified");
 }
@@ -222,23 +271,27 @@ static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
 {
 	struct tls_facts *facts = &tls->facts;
 	X509 *cert = SSL_get0_peer_certificate(tls->ssl);
+	bool has_name;
 
 	if (policy->level == TLS_FINGERPRINT) {
-		if (cert == NULL || !tls_fingerprint_matches(facts, policy))
-			return peer_refuse(tls, policy, peer, "fingerprint mismatch",
-					   fault);
+		if (cert == NULL)
+			return peer_refuse(tls, policy, peer, 0, fault);
+		if (!tls_fingerprint_matches(facts, policy))
+			return peer_refuse(tls, policy, peer,
+					   X509_V_ERR_DANE_NO_MATCH, fault);
 		facts->trust = TLS_VERIFIED;
 		return RC_OK;
 	}
-	if (facts->trust == TLS_TRUSTED && policy->match_count > 0 &&
-	    tls_cert_matches(cert, policy))
+	has_name = cert != NULL && policy->match_count > 0 &&
+		   tls_cert_matches(cert, policy);
+	if (facts->trust == TLS_TRUSTED && has_name)
 		facts->trust = TLS_VERIFIED;
 	if (!needs_name(policy->level) || facts->trust == TLS_VERIFIED)
 		return RC_OK;
 	return peer_refuse(tls, policy, peer,
-			   facts->trust == TLS_TRUSTED	  ? "hostname mismatch"
-			   : facts->why_untrusted != NULL ? facts->why_untrusted
-							  : "no certificate",
+			   cert == NULL ? 0
+			   : has_name	? facts->verify_code
+					: X509_V_ERR_HOSTNAME_MISMATCH,
 			   fault);
 }
 
