@@ -41,9 +41,12 @@ void client_name_find(struct smtpd_session *s)
 	const char *name = NULL;
 	enum rc rc = RC_NONE;
 
+	if (s->server->rehearsal != NULL)
+		return; /* told by rehearsal_learn */
 	s->client_name = s->reverse_name = NULL;
 	s->client_name_rc = s->reverse_name_rc = RC_PERM;
-	if (s->server->dns != NULL && s->server->conf->v.smtpd_peername_lookup &&
+	if (s->server->dns != NULL &&
+	    s->server->conf->v.smtpd_peername_lookup &&
 	    net_address_parse(span_from(s->client_address), &address))
 		rc = dns_address_name(tmp, s->server->dns, &address, &name,
 				      &fault);

@@ -75,7 +75,8 @@ size_t session_line_max(const struct smtpd_session *s)
 
 bool session_tls_required(const struct smtpd_session *s)
 {
-	return s->server->tls_level == TLS_ENCRYPT && s->tls == NULL;
+	return s->server->tls_level == TLS_ENCRYPT &&
+	       session_tls_facts(s) == NULL;
 }
 
 /* More input came with a command after which the client has to wait. */

@@ -79,29 +79,12 @@ static void warn_unsupported(const struct conf_values *v)
 
 static enum rc open_tls(struct smtpd_server *server, struct fault *fault)
 {
-	const struct conf_values *v = &server->conf->v;
 	struct tls_config config;
 	enum rc rc;
 
-	server->tls_wrapper = v->smtpd_tls_wrappermode;
-	if (v->smtpd_tls_security_level[0] != '\0') {
-		rc = tls_level_parse(v->smtpd_tls_security_level,
-				     &server->tls_level, fault);
-		if (rc != RC_OK)
-			return fault_add(fault, "smtpd_tls_security_level");
-		if (server->tls_level > TLS_ENCRYPT) {
-			log_warning("smtpd_tls_security_level: unsupported "
-				    "level \"%s\", using \"encrypt\"",
-				    v->smtpd_tls_security_level);
-			server->tls_level = TLS_ENCRYPT;
-		}
-	} else {
-		server->tls_level = v->smtpd_enforce_tls ? TLS_ENCRYPT :
-				    v->smtpd_use_tls	 ? TLS_MAY :
-							   TLS_NONE;
-	}
-	if (server->tls_wrapper && server->tls_level < TLS_ENCRYPT)
-		server->tls_level = TLS_ENCRYPT;
+	rc = smtpd_server_tls_level(server, fault);
+	if (rc != RC_OK)
+		return rc;
 	if (server->tls_level == TLS_NONE)
 		return RC_OK;
 	tls_config_load(server->conf, "smtpd",
@@ -123,23 +106,8 @@ static enum rc open_tls(struct smtpd_server *server, struct fault *fault)
 /* Tables of rules, which may lie where only root can read. */
 static enum rc open_rules(struct smtpd_server *server, struct fault *fault)
 {
-	struct recipient_lists *recipients;
-	struct resolver *resolver;
-	enum rc rc;
+	enum rc rc = smtpd_server_open_rules(server, fault);
 
-	rc = resolver_open(server, server->conf, &resolver, fault);
-	if (rc == RC_OK)
-		rc = recipient_lists_open(server, server->conf, resolver,
-					  &recipients, fault);
-	if (rc == RC_OK)
-		rc = restrictions_open(server, server->conf, resolver,
-				       recipients, &server->restrictions,
-				       fault);
-	if (rc == RC_OK)
-		rc = smtpd_server_configure(server, fault);
-	if (rc == RC_OK)
-		rc = dns_open(server, &(struct dns_config){ 0 }, &server->dns,
-			      fault);
 	if (rc == RC_OK)
 		rc = open_tls(server, fault);
 	return rc;

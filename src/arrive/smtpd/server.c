@@ -2,6 +2,7 @@
 #include "arrive/smtpd/server.h"
 
 #include "arrive/smtpd/client_table.h"
+#include "sys/log.h"
 
 struct smtpd_thread *smtpd_thread_new(TALLOC_CTX *mem)
 {
@@ -120,4 +121,54 @@ enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 					   v->smtpd_client_ipv6_prefix_length);
 	configure_local_clients(server);
 	return configure_bare_lf(server, fault);
+}
+
+enum rc smtpd_server_open_rules(struct smtpd_server *server,
+				struct fault *fault)
+{
+	struct recipient_lists *recipients;
+	struct resolver *resolver;
+	enum rc rc;
+
+	rc = resolver_open(server, server->conf, &resolver, fault);
+	if (rc == RC_OK)
+		rc = recipient_lists_open(server, server->conf, resolver,
+					  &recipients, fault);
+	if (rc == RC_OK)
+		rc = restrictions_open(server, server->conf, resolver,
+				       recipients, &server->restrictions,
+				       fault);
+	if (rc == RC_OK)
+		rc = smtpd_server_configure(server, fault);
+	if (rc == RC_OK)
+		rc = dns_open(server, &(struct dns_config){ 0 }, &server->dns,
+			      fault);
+	return rc;
+}
+
+enum rc smtpd_server_tls_level(struct smtpd_server *server, struct fault *fault)
+{
+	const struct conf_values *v = &server->conf->v;
+	enum rc rc;
+
+	server->tls_wrapper = v->smtpd_tls_wrappermode;
+	if (v->smtpd_tls_security_level[0] != '\0') {
+		rc = tls_level_parse(v->smtpd_tls_security_level,
+				     &server->tls_level, fault);
+		if (rc != RC_OK)
+			return fault_add(fault, "smtpd_tls_security_level");
+		if (server->tls_level > TLS_ENCRYPT) {
+			log_warning("smtpd_tls_security_level: unsupported "
+				    "level \"%s\", using \"encrypt\"",
+				    v->smtpd_tls_security_level);
+			server->tls_level = TLS_ENCRYPT;
+		}
+	} else {
+		server->tls_level = v->smtpd_enforce_tls ? TLS_ENCRYPT
+				    : v->smtpd_use_tls	 ? TLS_MAY
+							 : TLS_NONE;
+	}
+	if (server->tls_wrapper && server->tls_level < TLS_ENCRYPT)
+		server->tls_level = TLS_ENCRYPT;
+	return RC_OK;
 }

@@ -20,6 +20,7 @@
 #include "sys/workers.h"
 
 struct client_table;
+struct rehearsal_client;
 
 /* EHLO keywords, in the order in which they are said. */
 enum ehlo_keyword {
@@ -66,12 +67,21 @@ struct smtpd_server {
 	int discard; /* enum ehlo_keyword bits */
 	enum bare_lf_mode bare_lf;
 	bool bare_lf_note;
+	/* NULL: all is real. Else who the client is said to be; there is no
+	 * socket, and nothing is queued (rehearsal.h). */
+	const struct rehearsal_client *rehearsal;
 	int max_threads;
 	_Atomic int lingering; /* threads that wait in recv for a short while */
 };
 
 /* Settings and lists; the parts above them are filled in by main or a test. */
 MUST_CHECK enum rc smtpd_server_configure(struct smtpd_server *server,
+					  struct fault *fault);
+/* All of the above, the tables of rules, and DNS. */
+MUST_CHECK enum rc smtpd_server_open_rules(struct smtpd_server *server,
+					   struct fault *fault);
+/* server->tls_level and tls_wrapper. */
+MUST_CHECK enum rc smtpd_server_tls_level(struct smtpd_server *server,
 					  struct fault *fault);
 /* Keywords of smtpd_discard_ehlo_keywords as bits. */
 int ehlo_keywords_parse(const char *text);

@@ -164,6 +164,10 @@ void session_client_changed(struct smtpd_session *s);
 void session_forward_forget(struct smtpd_session *s);
 /* RC_OK: this client may say XFORWARD. */
 MUST_CHECK enum rc session_may_forward(struct smtpd_session *s);
+/* Who the client of a rehearsal is said to be (rehearsal.h). */
+void rehearsal_learn(struct smtpd_session *s);
+/* NULL: the session is in clear. */
+const struct tls_facts *session_tls_facts(const struct smtpd_session *s);
 
 /* ---- between the parts of a session ---- */
 

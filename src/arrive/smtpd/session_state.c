@@ -3,6 +3,7 @@
 #include "arrive/smtpd/client_name.h"
 #include "arrive/smtpd/client_table.h"
 #include "arrive/smtpd/session.h"
+#include "arrive/smtpd/rehearsal.h"
 #include "sys/log.h"
 
 void session_reset(struct smtpd_session *s)
@@ -61,15 +62,19 @@ void session_end(struct smtpd_session *s)
 	s->phase = PHASE_END;
 }
 
-static void fill_certificate(struct restriction_request *request,
-			     const struct tls *tls)
+const struct tls_facts *session_tls_facts(const struct smtpd_session *s)
 {
-	const struct tls_facts *facts;
+	if (s->tls != NULL)
+		return tls_facts(s->tls);
+	return s->server->rehearsal == NULL ? NULL : s->server->rehearsal->tls;
+}
 
-	request->tls = tls != NULL;
-	if (tls == NULL)
+static void fill_certificate(struct restriction_request *request,
+			     const struct tls_facts *facts)
+{
+	request->tls = facts != NULL;
+	if (facts == NULL)
 		return;
-	facts = tls_facts(tls);
 	request->cert_trusted = facts->trust >= TLS_TRUSTED;
 	if (facts->fingerprint != NULL && facts->fingerprint[0] != '\0')
 		request->cert_fingerprint = facts->fingerprint;
@@ -139,7 +144,7 @@ bool session_allowed(struct smtpd_session *s, enum restriction_stage stage,
 	struct restriction_verdict verdict;
 	enum rc rc;
 
-	fill_certificate(&request, s->tls);
+	fill_certificate(&request, session_tls_facts(s));
 	if (s->server->workers != NULL) {
 		s->waiter.ready = wake;
 		s->waiter.arg = s;
@@ -249,6 +254,8 @@ static void learn_client(struct smtpd_session *s)
 	client_name_find(s);
 	s->server_address = mem_strdup(
 		s, known ? net_address_text(&local, local_text) : "");
+	if (s->server->rehearsal != NULL)
+		rehearsal_learn(s);
 	s->server_port =
 		mem_printf(s, "%u", known ? net_address_port(&local) : 0);
 	session_client_changed(s);
@@ -275,7 +282,7 @@ void session_greet(struct smtpd_session *s)
 	log_info("connect from %s", s->client_text);
 	if (!count_in(s))
 		return;
-	if (s->server->tls_wrapper) {
+	if (s->server->tls_wrapper && s->server->rehearsal == NULL) {
 		session_tls_begin(s);
 		return;
 	}

@@ -123,6 +123,8 @@ enum rc transaction_recipient(struct smtpd_session *s,
 	const char *orcpt = NULL;
 	enum rc rc;
 
+	if (s->server->rehearsal != NULL)
+		return RC_OK;
 	if (t->cleanup == NULL) {
 		rc = transaction_open(s, fault);
 		if (rc != RC_OK) {
@@ -243,7 +245,7 @@ void transaction_content(void *arg, enum content_kind kind, struct span bytes)
 	t->content_bytes += bytes.len + (kind == CONTENT_LINE ? 2 : 0);
 	if (limit > 0 && t->content_bytes > limit)
 		t->too_big = t->content_bad = true;
-	if (t->content_bad)
+	if (t->content_bad || s->server->rehearsal != NULL)
 		return; /* read on to the end, and say so there */
 	if (!t->headers_begun)
 		rc = write_received(s);
@@ -285,6 +287,10 @@ static bool commit(struct smtpd_session *s)
 	struct fault fault = { 0 };
 	bool discarded = false;
 
+	if (s->server->rehearsal != NULL) {
+		session_reply(s, "250 2.0.0 Ok: queued as REHEARSAL");
+		return true;
+	}
 	cleanup_act(t->cleanup, s->rules.filter, s->rules.redirect,
 		    s->rules.hold, s->rules.discard);
 	if (cleanup_finish(t->cleanup, &discarded, &fault) != RC_OK) {
@@ -308,7 +314,8 @@ enum verb_result transaction_finish(struct smtpd_session *s)
 	struct smtpd_transaction *t = s->transaction;
 	bool good;
 
-	if (!t->headers_begun && !t->content_bad)
+	if (!t->headers_begun && !t->content_bad &&
+	    s->server->rehearsal == NULL)
 		t->content_bad = write_received(s) != RC_OK;
 	good = !is_bare_lf_refused(s) && !is_too_big(s) &&
 	       (t->content_bad ||
