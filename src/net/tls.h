@@ -173,6 +173,7 @@ struct tls_facts {
 	const char *key_fingerprint; /* of its public key */
 	const char *why_untrusted;   /* "self-signed certificate"; NULL */
 	int verify_code;	     /* X509_V_ERR_*, 0: the chain is good */
+	const char *matched_name; /* of the certificate, by the policy; NULL */
 	const char *unmet; /* NULL: the policy is met; else the line that the
 			    * log should have */
 };

@@ -271,7 +271,6 @@ static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
 {
 	struct tls_facts *facts = &tls->facts;
 	X509 *cert = SSL_get0_peer_certificate(tls->ssl);
-	bool has_name;
 
 	if (policy->level == TLS_FINGERPRINT) {
 		if (cert == NULL)
@@ -282,16 +281,17 @@ static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
 		facts->trust = TLS_VERIFIED;
 		return RC_OK;
 	}
-	has_name = cert != NULL && policy->match_count > 0 &&
-		   tls_cert_matches(cert, policy);
-	if (facts->trust == TLS_TRUSTED && has_name)
+	if (cert != NULL && policy->match_count > 0)
+		facts->matched_name = tls_cert_match(tls, cert, policy);
+	if (facts->trust == TLS_TRUSTED && facts->matched_name != NULL)
 		facts->trust = TLS_VERIFIED;
 	if (!needs_name(policy->level) || facts->trust == TLS_VERIFIED)
 		return RC_OK;
 	return peer_refuse(tls, policy, peer,
 			   cert == NULL ? 0
-			   : has_name	? facts->verify_code
-					: X509_V_ERR_HOSTNAME_MISMATCH,
+			   : facts->matched_name != NULL
+				   ? facts->verify_code
+				   : X509_V_ERR_HOSTNAME_MISMATCH,
 			   fault);
 }
 

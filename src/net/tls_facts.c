@@ -193,13 +193,11 @@ char *tls_summary(TALLOC_CTX *mem, const struct tls *tls, const char *direction,
 	const struct tls_facts *facts = &tls->facts;
 
 	return mem_printf(mem,
-			  "%s TLS connection %s %s %s: %s with cipher %s "
-			  "(%d/%d bits)%s",
-			  trust[facts->trust],
-			  facts->resumed ? "reused" : "established", direction,
-			  peer, facts->protocol, facts->cipher,
-			  facts->cipher_bits, facts->cipher_all_bits,
-			  handshake_text(tmp, facts));
+			  "%s TLS connection established %s %s: %s with cipher "
+			  "%s (%d/%d bits)%s",
+			  trust[facts->trust], direction, peer, facts->protocol,
+			  facts->cipher, facts->cipher_bits,
+			  facts->cipher_all_bits, handshake_text(tmp, facts));
 }
 
 static char *client_cert_text(TALLOC_CTX *mem, const struct tls *tls)

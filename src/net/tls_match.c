@@ -132,22 +132,34 @@ static bool dns_names_walk(X509 *cert,
 	return any;
 }
 
+struct match {
+	TALLOC_CTX *mem;
+	const struct tls_policy *policy;
+	const char *name;
+};
+
 static bool wanted_each(struct span name, void *arg)
 {
-	return name_is_wanted(name, arg);
+	struct match *match = arg;
+
+	if (!name_is_wanted(name, match->policy))
+		return false;
+	match->name = mem_span_dup(match->mem, name);
+	return true;
 }
 
-bool tls_cert_matches(X509 *cert, const struct tls_policy *policy)
+const char *tls_cert_match(TALLOC_CTX *mem, X509 *cert,
+			   const struct tls_policy *policy)
 {
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct match match = { .mem = mem, .policy = policy };
+	const char *cn;
 	bool matched;
 
-	if (dns_names_walk(cert, wanted_each, (void *)policy, &matched))
-		return matched;
+	if (dns_names_walk(cert, wanted_each, &match, &matched))
+		return match.name;
 	/* Only a certificate without DNS names speaks by its common name. */
-	return name_is_wanted(
-		span_from(tls_name_cn(tmp, X509_get_subject_name(cert))),
-		policy);
+	cn = tls_name_cn(mem, X509_get_subject_name(cert));
+	return name_is_wanted(span_from(cn), policy) ? cn : NULL;
 }
 
 struct name_keep {

@@ -81,7 +81,9 @@ void tls_facts_gather(struct tls *tls);
 /* tls_match.c: is the certificate what the policy wants? */
 bool tls_name_matches(struct span cert_name, struct span want,
 		      bool wildcard_multi_label);
-bool tls_cert_matches(X509 *cert, const struct tls_policy *policy);
+/* The name in it that the policy wants; NULL: none. */
+const char *tls_cert_match(TALLOC_CTX *mem, X509 *cert,
+			   const struct tls_policy *policy);
 bool tls_fingerprint_matches(const struct tls_facts *facts,
 			     const struct tls_policy *policy);
 /* Hex with colons, upper case. */
