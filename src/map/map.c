@@ -6,18 +6,44 @@
 
 enum { KEY_MAX_BYTES = 64 * 1024 };
 
+/* clang-format off */
 static const struct map_driver *const drivers[] = {
-	&map_driver_btree,
 #ifdef HAVE_CDB
 	&map_driver_cdb,
 #endif
-	&map_driver_cidr,   &map_driver_environ,  &map_driver_fail,
-	&map_driver_hash,   &map_driver_inline,	  &map_driver_internal,
-	&map_driver_lmdb,   &map_driver_pcre,	  &map_driver_pipemap,
-	&map_driver_proxy,  &map_driver_randmap,  &map_driver_regexp,
-	&map_driver_static, &map_driver_texthash, &map_driver_unionmap,
+	&map_driver_cidr,
+	&map_driver_environ,
+	&map_driver_fail,
+	&map_driver_hash,
+	&map_driver_inline,
+	&map_driver_internal,
+	&map_driver_lmdb,
+	&map_driver_pcre,
+	&map_driver_pipemap,
+	&map_driver_proxy,
+	&map_driver_randmap,
+	&map_driver_regexp,
+#ifdef HAVE_SQLITE
+	&map_driver_sqlite,
+#endif
+	&map_driver_static,
+	&map_driver_texthash,
+	&map_driver_unionmap,
 	&map_driver_unix,
 };
+
+/* Types that this build was made without: the header of their library was not
+ * there. */
+static const char *const left_out[] = {
+#ifndef HAVE_CDB
+	"cdb",
+#endif
+#ifndef HAVE_SQLITE
+	"sqlite",
+#endif
+	NULL,
+};
+/* clang-format on */
 
 const struct map_driver *map_driver_find(struct span type)
 {
@@ -45,6 +71,13 @@ static enum rc unknown_type(struct span type, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 
+	for (size_t i = 0; left_out[i] != NULL; i++)
+		if (span_is(type, left_out[i]))
+			return fault_set(fault, RC_CONF, "4.3.5",
+					 "unsupported dictionary type: %s: "
+					 "this build was made without the "
+					 "headers of its client library",
+					 left_out[i]);
 	return fault_set(fault, RC_CONF, "4.3.5",
 			 "unsupported dictionary type: %.*s (there are %s)",
 			 (int)MIN_OF(type.len, (size_t)40), type.ptr,

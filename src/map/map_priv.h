@@ -78,6 +78,7 @@ extern const struct map_driver map_driver_pipemap;
 extern const struct map_driver map_driver_proxy;
 extern const struct map_driver map_driver_randmap;
 extern const struct map_driver map_driver_regexp;
+extern const struct map_driver map_driver_sqlite;
 extern const struct map_driver map_driver_static;
 extern const struct map_driver map_driver_texthash;
 extern const struct map_driver map_driver_unionmap;
