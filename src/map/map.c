@@ -8,6 +8,7 @@ enum { KEY_MAX_BYTES = 64 * 1024 };
 
 /* clang-format off */
 static const struct map_driver *const drivers[] = {
+	&map_driver_btree,
 #ifdef HAVE_CDB
 	&map_driver_cdb,
 #endif

@@ -13,24 +13,24 @@
 #include "sys/library.h"
 
 enum {
-	BUSY_MS = 5000,	    /* how long another program may hold the file */
+	BUSY_MS = 5000, /* how long another program may hold the file */
 	QUERY_MAX_MS = 20000,
 	STEPS_PER_LOOK = 10000, /* of the database's machine */
 	CHECK_EVERY_MS = 1000,
 };
 
-#define SQLITE_CALLS(CALL)                                                     \
-	CALL(sqlite_client, sqlite3_busy_timeout)                              \
-	CALL(sqlite_client, sqlite3_close)                                     \
-	CALL(sqlite_client, sqlite3_column_blob)                               \
-	CALL(sqlite_client, sqlite3_column_bytes)                              \
-	CALL(sqlite_client, sqlite3_column_count)                              \
-	CALL(sqlite_client, sqlite3_errmsg)                                    \
-	CALL(sqlite_client, sqlite3_errstr)                                    \
-	CALL(sqlite_client, sqlite3_finalize)                                  \
-	CALL(sqlite_client, sqlite3_open_v2)                                   \
-	CALL(sqlite_client, sqlite3_prepare_v2)                                \
-	CALL(sqlite_client, sqlite3_progress_handler)                          \
+#define SQLITE_CALLS(CALL)                            \
+	CALL(sqlite_client, sqlite3_busy_timeout)     \
+	CALL(sqlite_client, sqlite3_close)            \
+	CALL(sqlite_client, sqlite3_column_blob)      \
+	CALL(sqlite_client, sqlite3_column_bytes)     \
+	CALL(sqlite_client, sqlite3_column_count)     \
+	CALL(sqlite_client, sqlite3_errmsg)           \
+	CALL(sqlite_client, sqlite3_errstr)           \
+	CALL(sqlite_client, sqlite3_finalize)         \
+	CALL(sqlite_client, sqlite3_open_v2)          \
+	CALL(sqlite_client, sqlite3_prepare_v2)       \
+	CALL(sqlite_client, sqlite3_progress_handler) \
 	CALL(sqlite_client, sqlite3_step)
 
 struct sqlite_client {
@@ -62,7 +62,8 @@ struct map_sqlite {
 	uint64_t next_check_ms;
 	dev_t dev; /* of the file under the name */
 	ino_t ino;
-	bool forbidden; /* one more could not be opened: share those there are */
+	bool forbidden;	  /* one more could not be opened: share those there are
+			   */
 	dev_t opened_dev; /* of the file that was opened last */
 	ino_t opened_ino;
 };
@@ -236,10 +237,9 @@ static enum rc row_add(const struct sqlite_client *client, sqlite3_stmt *row,
 	for (int i = 0; i < columns && rc == RC_OK; i++) {
 		const void *data = client->sqlite3_column_blob(row, i);
 
-		rc = sql_answer_add(answer, data,
-				    (size_t)client->sqlite3_column_bytes(row,
-									 i),
-				    fault);
+		rc = sql_answer_add(
+			answer, data,
+			(size_t)client->sqlite3_column_bytes(row, i), fault);
 	}
 	return rc;
 }
@@ -338,8 +338,7 @@ static enum rc map_sqlite_open(struct map *map, struct fault *fault)
 		rc = library_load(&library, &m->client, fault);
 	if (rc != RC_OK)
 		return rc;
-	rc = sql_open(map,
-		      &(struct sql_settings)SQL_SETTINGS(&m->conf, NULL),
+	rc = sql_open(map, &(struct sql_settings)SQL_SETTINGS(&m->conf, NULL),
 		      &m->sql, fault);
 	if (rc == RC_OK)
 		rc = connection_open(m, &c, fault);

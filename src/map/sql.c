@@ -24,12 +24,15 @@ enum rc sql_open(struct map *map, const struct sql_settings *settings,
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(map);
 	const char *query = settings->query;
+	const char *warning = ""; /* of the settings: "querry" */
 	enum rc rc;
 
+	if (fault != NULL && fault->text[0] != '\0')
+		warning = mem_printf(tmp, "%s; ", fault->text);
 	if (query == NULL)
 		query = old_query(tmp, settings, fault);
 	if (query == NULL)
-		return fault_add(fault, "%s", map->name);
+		return fault_add(fault, "%s%s", warning, map->name);
 	rc = query_template_parse(map, query, &ret_sql->query, fault);
 	if (rc != RC_OK)
 		return fault_add(fault, "%s: query", map->name);

@@ -18,15 +18,15 @@ struct sql_settings {
 };
 
 /* The members of the same name of a struct table_conf_... */
-#define SQL_SETTINGS(c, function)                                              \
-	{                                                                      \
-		.query = (c)->query, .select_function = (function),            \
-		.select_field = (c)->select_field, .table = (c)->table,        \
-		.where_field = (c)->where_field,                               \
-		.additional_conditions = (c)->additional_conditions,           \
-		.common = { .domain = (c)->domain,                             \
-			    .result_format = (c)->result_format,               \
-			    .expansion_limit = (c)->expansion_limit },         \
+#define SQL_SETTINGS(c, function)                                       \
+	{                                                               \
+		.query = (c)->query, .select_function = (function),     \
+		.select_field = (c)->select_field, .table = (c)->table, \
+		.where_field = (c)->where_field,                        \
+		.additional_conditions = (c)->additional_conditions,    \
+		.common = { .domain = (c)->domain,                      \
+			    .result_format = (c)->result_format,        \
+			    .expansion_limit = (c)->expansion_limit },  \
 	}
 
 struct sql {

@@ -4,6 +4,10 @@
 
 #include <pthread.h>
 
+#ifdef HAVE_SQLITE
+#include <sqlite3.h>
+#endif
+
 enum { THREADS = 4, ROUNDS = 500, LARGE_ENTRIES = 50000 };
 
 #define LARGE_VALUE                                                           \
@@ -31,6 +35,9 @@ static const struct {
 #ifdef HAVE_CDB
 	{ "cdb:%s", true, false, false },
 #endif
+#ifdef HAVE_SQLITE
+	{ "sqlite:%s.cf", false, false, false },
+#endif
 	{ "texthash:%s", false, false, false },
 	{ "proxy:texthash:%s", false, false, false },
 	{ "unionmap:{texthash:%s}", false, false, false },
@@ -51,6 +58,29 @@ static char *case_name(struct world *w, size_t i)
 			  cases[i].format, path, at + 2);
 }
 
+#ifdef HAVE_SQLITE
+/* The same entries, and the settings of a table that asks for them. */
+static void make_database(struct world *w)
+{
+	static const char sql[] =
+		"DROP TABLE IF EXISTS t; CREATE TABLE t (k, v);"
+		"INSERT INTO t VALUES ('alpha', 'one'), ('beta', 'two words'),"
+		" ('gamma', 'three  goes on'), ('\"q k\"', 'quoted'),"
+		" ('d\xc3\xa9j\xc3\xa0', '\xd0\x94\xd0\x90'), ('', 'empty');";
+	char *path = world_path(w, "sqlite");
+	char *text = mem_printf(w,
+				"dbpath = %s\n"
+				"query = SELECT v FROM t WHERE k = '%%s'\n",
+				path);
+	sqlite3 *db;
+
+	world_write(w, "source.cf", span_from(text));
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+#endif
+
 static struct map *case_map(struct world *w, size_t i)
 {
 	char *name = case_name(w, i);
@@ -58,6 +88,10 @@ static struct map *case_map(struct world *w, size_t i)
 	struct fault fault;
 
 	world_write(w, "source", SPAN_OF(source_text));
+#ifdef HAVE_SQLITE
+	if (span_starts(span_from(name), "sqlite:"))
+		make_database(w);
+#endif
 	if (cases[i].built &&
 	    map_build(w->conf, span_from(name), &options, &fault) != RC_OK)
 		fail_msg("case %zu: %s", i, fault.text);
@@ -356,6 +390,40 @@ static void wait_temp(struct map *map, const char *key)
 	fail_msg("%s did not fail", map_name(map));
 }
 
+#ifdef HAVE_SQLITE
+static void database_do(struct world *w, const char *name, const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(world_path(w, name), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void a_database_that_changes_or_is_replaced_is_noticed(void **state)
+{
+	struct world *w = *state;
+	struct map *map;
+
+	make_database(w);
+	map = world_map(w,
+			mem_printf(w, "sqlite:%s", world_path(w, "source.cf")));
+	assert_found(map, "alpha", "one");
+	database_do(w, "sqlite", "UPDATE t SET v = 'two' WHERE k = 'alpha'");
+	assert_found(map, "alpha", "two");
+	database_do(w, "other",
+		    "CREATE TABLE t (k, v);"
+		    "INSERT INTO t VALUES ('alpha', 'three')");
+	assert_int_equal(
+		rename(world_path(w, "other"), world_path(w, "sqlite")), 0);
+	wait_found(map, "alpha", "three");
+	database_do(w, "sqlite", "DROP TABLE t");
+	wait_temp(map, "alpha");
+	make_database(w);
+	assert_found(map, "alpha", "one");
+}
+#endif
+
 static void a_table_that_is_gone_is_try_later_until_it_is_back(void **state)
 {
 	static const char *const tables[] = { "hash:%s", "texthash:%s",
@@ -487,6 +555,10 @@ int main(void)
 			a_key_changed_in_a_large_file_is_noticed_at_once),
 		cmocka_unit_test(
 			a_table_that_is_gone_is_try_later_until_it_is_back),
+#ifdef HAVE_SQLITE
+		cmocka_unit_test(
+			a_database_that_changes_or_is_replaced_is_noticed),
+#endif
 		cmocka_unit_test(a_table_that_cannot_be_opened_says_what_to_do),
 		cmocka_unit_test(
 			a_broken_table_in_a_list_is_try_later_until_it_is_made),
