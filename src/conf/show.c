@@ -43,7 +43,7 @@ static void usage_prefix(struct usage *usage, struct span prefix)
 static void usage_tables(struct usage *usage, struct span text)
 {
 	static const char *const types[] = {
-	    "ldap:", "mysql:", "pgsql:", "sqlite:", "mongodb:", "memcache:"};
+	    "ldap:", "mysql:", "pgsql:", "sqlite:", "mongodb:", "memcache:", "redis:"};
 	struct span word;
 
 	while (span_token(&text, ", \t\r\n{}", &word)) {

@@ -13,6 +13,12 @@ static const struct table_param ldap[] = {
 };
 #undef TABLE
 
+#define TABLE table_conf_memcache
+static const struct table_param memcache[] = {
+#include "conf/table_param/memcache.def"
+};
+#undef TABLE
+
 #define TABLE table_conf_mysql
 static const struct table_param mysql[] = {
 #include "conf/table_param/mysql.def"
@@ -22,6 +28,12 @@ static const struct table_param mysql[] = {
 #define TABLE table_conf_pgsql
 static const struct table_param pgsql[] = {
 #include "conf/table_param/pgsql.def"
+};
+#undef TABLE
+
+#define TABLE table_conf_redis
+static const struct table_param redis[] = {
+#include "conf/table_param/redis.def"
 };
 #undef TABLE
 
@@ -38,8 +50,10 @@ static const struct table_param sqlite[] = {
 
 static const struct table_params types[] = {
 	TYPE(ldap),
+	TYPE(memcache),
 	TYPE(mysql),
 	TYPE(pgsql),
+	TYPE(redis),
 	TYPE(sqlite),
 };
 

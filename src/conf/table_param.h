@@ -27,12 +27,20 @@ struct table_conf_ldap {
 #include "conf/table_param/ldap.def"
 };
 
+struct table_conf_memcache {
+#include "conf/table_param/memcache.def"
+};
+
 struct table_conf_mysql {
 #include "conf/table_param/mysql.def"
 };
 
 struct table_conf_pgsql {
 #include "conf/table_param/pgsql.def"
+};
+
+struct table_conf_redis {
+#include "conf/table_param/redis.def"
 };
 
 struct table_conf_sqlite {

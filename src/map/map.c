@@ -24,10 +24,12 @@ static const struct map_driver *const drivers[] = {
 	&map_driver_proxy,
 	&map_driver_randmap,
 	&map_driver_regexp,
+	&map_driver_socketmap,
 #ifdef HAVE_SQLITE
 	&map_driver_sqlite,
 #endif
 	&map_driver_static,
+	&map_driver_tcp,
 	&map_driver_texthash,
 	&map_driver_unionmap,
 	&map_driver_unix,
