@@ -489,3 +489,16 @@ enum rc dns_address_name(TALLOC_CTX *mem, struct dns *dns,
 		*ret_name = mem_strdup(mem, answer->records[0].name);
 	return rc;
 }
+
+enum rc dns_hosts_file_name(TALLOC_CTX *mem, struct dns *dns,
+			    const struct net_address *address,
+			    const char **ret_name)
+{
+	return hosts_name(mem, dns->hosts, address, ret_name);
+}
+
+enum rc dns_hosts_file_addresses(TALLOC_CTX *mem, struct dns *dns,
+				 const char *name, struct dns_host **ret_host)
+{
+	return hosts_addresses(mem, dns->hosts, name, DNS_BOTH, ret_host);
+}

@@ -116,6 +116,13 @@ MUST_CHECK enum rc dns_host_addresses_dns(TALLOC_CTX *mem, struct dns *dns,
 					  const char *name, int families,
 					  struct dns_host **ret_host,
 					  struct fault *fault);
+/* The hosts file alone: no question leaves the process. RC_NONE: not in it. */
+MUST_CHECK enum rc dns_hosts_file_name(TALLOC_CTX *mem, struct dns *dns,
+				       const struct net_address *address,
+				       const char **ret_name);
+MUST_CHECK enum rc dns_hosts_file_addresses(TALLOC_CTX *mem, struct dns *dns,
+					    const char *name,
+					    struct dns_host **ret_host);
 /* The name of an address: the hosts file, then its PTR record. Not verified. */
 MUST_CHECK enum rc dns_address_name(TALLOC_CTX *mem, struct dns *dns,
 				    const struct net_address *address,

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "arrive/smtpd/client_table.h"
 #include "arrive/smtpd/session.h"
 #include "queue/control.h"
 #include "sys/log.h"
@@ -27,7 +28,7 @@ struct smtpd {
 	struct workers *workers;
 	struct poller *poller;
 	struct poller_watch *control_watch;
-	struct poller_timer qmgr_timer;
+	struct poller_timer qmgr_timer, report_timer;
 	size_t max_sessions; /* the rest of the descriptors is for the work */
 	bool draining;
 };
@@ -62,13 +63,6 @@ static void warn_unsupported(const struct conf_values *v)
 		  "smtpd_reject_footer: not implemented yet" },
 		{ v->smtpd_discard_ehlo_keyword_address_maps[0] != '\0',
 		  "smtpd_discard_ehlo_keyword_address_maps: not implemented "
-		  "yet" },
-		{ v->smtpd_client_connection_rate_limit > 0 ||
-			  v->smtpd_client_message_rate_limit > 0 ||
-			  v->smtpd_client_recipient_rate_limit > 0 ||
-			  v->smtpd_client_new_tls_session_rate_limit > 0 ||
-			  v->smtpd_client_auth_rate_limit > 0,
-		  "smtpd_client_*_rate_limit: rate limits are not implemented "
 		  "yet" },
 	};
 
@@ -254,10 +248,22 @@ static void control_ready(void *arg, int fd, uint32_t events)
 	}
 }
 
+static void report_line(void *arg, const char *line)
+{
+	log_info_as("anvil", "%s", line);
+}
+
+static void report_clients(struct smtpd *smtpd)
+{
+	client_table_report(smtpd->server->clients,
+			    smtpd->server->service_name, report_line, NULL);
+}
+
 static void drained(void *arg, int fd, uint32_t events)
 {
 	struct smtpd *smtpd = arg;
 
+	report_clients(smtpd);
 	poller_stop(smtpd->poller);
 }
 
@@ -269,6 +275,17 @@ static void qmgr_tick(void *arg)
 	intake_qmgr_check(smtpd->intake);
 	poller_timer_set(smtpd->poller, &smtpd->qmgr_timer,
 			 poller_now_ms(smtpd->poller) + QMGR_CHECK_MS);
+}
+
+static void report_tick(void *arg)
+{
+	struct smtpd *smtpd = arg;
+	int every_s = smtpd->server->conf->v.anvil_status_update_time;
+
+	report_clients(smtpd);
+	poller_timer_set(smtpd->poller, &smtpd->report_timer,
+			 poller_now_ms(smtpd->poller) +
+				 (uint64_t)every_s * 1000);
 }
 
 static enum rc work(struct smtpd *smtpd, struct fault *fault)
@@ -289,6 +306,9 @@ static enum rc work(struct smtpd *smtpd, struct fault *fault)
 	smtpd->qmgr_timer =
 		(struct poller_timer){ .fired = qmgr_tick, .arg = smtpd };
 	qmgr_tick(smtpd);
+	smtpd->report_timer =
+		(struct poller_timer){ .fired = report_tick, .arg = smtpd };
+	report_tick(smtpd);
 	control_say_ready(smtpd->service);
 	return poller_run(smtpd->poller, fault);
 }

@@ -83,7 +83,7 @@ enum rc rehearsal_connect(struct rehearsal *r,
 	r->server->rehearsal = client;
 	r->session = smtpd_session_new(r->server, -1, &address);
 	r->session->thread = r->thread;
-	session_greet(r->session);
+	session_start_go_on(r->session);
 	*ret_reply = take_reply(r);
 	return RC_OK;
 }

@@ -84,6 +84,21 @@ static void configure_local_clients(struct smtpd_server *server)
 	}
 }
 
+/* Some word of a list of clients may be about names. */
+static bool names_hosts(const char *text)
+{
+	struct span rest = span_from(text), word;
+
+	while (span_token(&rest, ", \t\r\n", &word)) {
+		while (span_starts(word, "!"))
+			word = span_skip(word, 1);
+		if (word.len > 0 && !ascii_is_digit(word.ptr[0]) &&
+		    word.ptr[0] != '[')
+			return true;
+	}
+	return false;
+}
+
 enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 {
 	const struct conf_values *v = &server->conf->v;
@@ -118,7 +133,10 @@ enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 	server->discard = ehlo_keywords_parse(v->smtpd_discard_ehlo_keywords);
 	server->clients = client_table_new(server,
 					   v->smtpd_client_ipv4_prefix_length,
-					   v->smtpd_client_ipv6_prefix_length);
+					   v->smtpd_client_ipv6_prefix_length,
+					   v->anvil_rate_time_unit);
+	server->exceptions_name_hosts =
+		names_hosts(v->smtpd_client_event_limit_exceptions);
 	configure_local_clients(server);
 	return configure_bare_lf(server, fault);
 }

@@ -64,6 +64,7 @@ struct smtpd_server {
 	struct match_list *forbidden;
 	struct match_list *xclient_hosts, *xforward_hosts;
 	struct client_table *clients;
+	bool exceptions_name_hosts; /* a name may exempt from limits */
 	int discard; /* enum ehlo_keyword bits */
 	enum bare_lf_mode bare_lf;
 	bool bare_lf_note;

@@ -8,7 +8,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "arrive/smtpd/client_table.h"
 #include "base/clock.h"
 #include "sys/log.h"
 
@@ -20,9 +19,10 @@ enum io { IO_DONE, IO_AGAIN, IO_WANT_WRITE, IO_GONE };
 
 static int session_close(struct smtpd_session *s)
 {
-	if (s->counted)
-		client_table_leave(s->server->clients, s->client_address);
-	talloc_free(s->waiter.memo); /* nobody wakes us any more */
+	session_limits_leave(s);
+	/* nobody wakes us any more */
+	talloc_free(s->waiter.memo);
+	talloc_free(s->naming);
 	talloc_free(s->tls);
 	if (s->ws.fd >= 0)
 		close(s->ws.fd);
@@ -338,12 +338,15 @@ static enum workers_next go(struct smtpd_session *s, unsigned woke)
 		if (!(woke & WORKERS_DEADLINE))
 			return sleep_on(s, s->sleep_until_ms);
 		s->sleep_until_ms = 0;
+	} else if (s->phase == PHASE_START && (woke & WORKERS_DRAIN)) {
+		s->waits_until_ms = 0; /* not greeted yet: nothing is lost */
+		say_closing(s);
 	} else if (s->waits_until_ms != 0) {
 		if (!(woke & (WORKERS_CALLED | WORKERS_DEADLINE)))
 			return sleep_on(s, s->waits_until_ms);
 		s->waits_until_ms = 0;
 		if (s->phase == PHASE_START)
-			session_greet_allowed(s);
+			session_start_go_on(s);
 	} else if (woke & WORKERS_READY) {
 		;
 	} else if (woke & WORKERS_DEADLINE) {
@@ -356,7 +359,7 @@ static enum workers_next go(struct smtpd_session *s, unsigned woke)
 		return park(s, s->ws.want);
 	}
 	if (woke & WORKERS_NEW)
-		session_greet(s);
+		session_start_go_on(s);
 	return work(s, woke & WORKERS_READY);
 }
 

@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "arrive/smtpd/client_table.h"
 #include "arrive/smtpd/content_reader.h"
 #include "arrive/smtpd/server.h"
 #include "mail/smtp_command.h"
@@ -27,6 +28,14 @@ enum session_phase {
 	PHASE_BDAT,	 /* bdat_left bytes of a chunk to come */
 	PHASE_DISCARD,	 /* the same, after an error: 551 */
 	PHASE_END,	 /* flush, then close */
+};
+
+/* The steps of PHASE_START. */
+enum session_start {
+	START_ADDRESS,
+	START_NAME,
+	START_RULES,
+	START_DONE,
 };
 
 enum { SESSION_VERBS_MAX = 20 };
@@ -52,7 +61,10 @@ struct smtpd_session {
 	char *server_address, *server_port; /* where it connected to */
 	char *client_text; /* "name[address]" as the log has it */
 	enum rc client_name_rc, reverse_name_rc;
-	bool counted; /* in the client table */
+	enum session_start start;
+	struct client_naming *naming; /* its name is being asked for; NULL */
+	struct net_network client_key, counted_key; /* for its limits */
+	struct client_counts counted; /* by connecting; 0: not counted */
 	bool is_local; /* local_header_rewrite_clients */
 	bool strict_lf; /* bare LF ends no data */
 	char *helo;    /* NULL before HELO */
@@ -161,6 +173,21 @@ MUST_CHECK enum rc session_in_list(const struct smtpd_session *s,
 				   const char *parameter);
 /* The client has another name or address now: what hangs on them. */
 void session_client_changed(struct smtpd_session *s);
+/* The client's address is a new one: who it is for limits. */
+void session_limits_learn(struct smtpd_session *s);
+/* Count this connection; no more. */
+void session_limits_enter(struct smtpd_session *s);
+void session_limits_leave(struct smtpd_session *s);
+/* The connection is one too many: the reply is made, the session ends. */
+MUST_CHECK bool session_limits_refuse(struct smtpd_session *s);
+/* The client does this once more; true: too often, the reply is made. */
+MUST_CHECK bool session_event_is_refused(struct smtpd_session *s,
+					 enum client_event event);
+/* It may not begin TLS now: the reply is made, but for wrapper mode. */
+MUST_CHECK bool session_tls_is_refused(struct smtpd_session *s);
+/* It has begun a TLS session that is not resumed. True: one too many, the reply
+ * is made, the session ends. */
+MUST_CHECK bool session_new_tls_is_refused(struct smtpd_session *s);
 void session_forward_forget(struct smtpd_session *s);
 /* RC_OK: this client may say XFORWARD. */
 MUST_CHECK enum rc session_may_forward(struct smtpd_session *s);
@@ -183,10 +210,11 @@ bool session_take_chunk(struct smtpd_session *s);
 /* After STARTTLS, or at once with smtpd_tls_wrappermode. */
 void session_tls_begin(struct smtpd_session *s);
 enum tls_io session_tls_go_on(struct smtpd_session *s);
-/* "connect from", the greeting. */
-void session_greet(struct smtpd_session *s);
-/* Its last part: may this client speak at all? */
-void session_greet_allowed(struct smtpd_session *s);
+/* PHASE_START: from accept to the greeting. With waits_until_ms set it is to be
+ * called again. */
+void session_start_go_on(struct smtpd_session *s);
+/* The client is another now (XCLIENT): may it speak? */
+void session_greet_again(struct smtpd_session *s);
 void session_log_disconnect(struct smtpd_session *s);
 /* "lost connection", "timeout" after ... */
 void session_log_abort(struct smtpd_session *s, const char *what);

@@ -50,6 +50,8 @@ enum verb_result verb_mail(struct smtpd_session *s, struct span args)
 		session_reply(s, "503 5.5.1 Error: MAIL after BDAT");
 		return VERB_FAILED;
 	}
+	if (s->waiter.memo == NULL && session_event_is_refused(s, CLIENT_SENDS))
+		return VERB_FAILED;
 	t = mem_new(s, struct smtpd_transaction);
 	if (smtp_mail_parse(t, args, flags, &t->mail, &code, &fault) != RC_OK) {
 		if (span_is(span_from(fault.dsn), "5.1.7"))

@@ -69,6 +69,9 @@ enum verb_result verb_rcpt(struct smtpd_session *s, struct span args)
 		session_reply(s, "503 5.5.1 Error: RCPT after BDAT");
 		return VERB_FAILED;
 	}
+	if (s->waiter.memo == NULL &&
+	    session_event_is_refused(s, CLIENT_ADDRESSES))
+		return VERB_FAILED;
 	if (!parse(s, tmp, args, &rcpt))
 		return VERB_FAILED;
 	if (t->recipients >=

@@ -22,6 +22,8 @@ enum verb_result verb_starttls(struct smtpd_session *s, struct span args)
 				 "problem");
 		return VERB_FAILED;
 	}
+	if (session_tls_is_refused(s))
+		return VERB_FAILED;
 	session_reply(s, "220 2.0.0 Ready to start TLS");
 	session_tls_begin(s);
 	return s->phase == PHASE_HANDSHAKE ? VERB_DONE : VERB_FAILED;
@@ -77,6 +79,11 @@ enum tls_io session_tls_go_on(struct smtpd_session *s)
 		talloc_free(summary);
 	}
 	s->phase = PHASE_COMMAND;
+	if (!tls_facts(s->tls)->resumed && session_new_tls_is_refused(s)) {
+		if (s->verb >= 0)
+			s->counts[s->verb].good--;
+		return TLS_DONE;
+	}
 	if (s->server->tls_wrapper)
 		session_reply(s, "220 %s", s->server->conf->v.smtpd_banner);
 	return TLS_DONE;
