@@ -2,6 +2,8 @@
 /*
  * map_build - make and change lookup tables on disk: what postmap does.
  *
+ * Server   redis and memcache tables are changed one entry at a time, with
+ *          MAP_BUILD_INCREMENTAL; a change is made when the call returns
  * Readers  see the old table or the new one, never half of one: a whole table
  *          is built beside and renamed into place, with owner and mode kept
  * Errors   RC_CONF with table, file and line; RC_TEMP: the disk, a lock

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables made of tables: unionmap, pipemap, randmap, proxy. */
+/* Tables made of tables: unionmap, pipemap, randmap. */
 #include "map/map_priv.h"
 
 #include <sys/random.h>
@@ -125,40 +125,6 @@ static enum rc rand_lookup(struct map *map, TALLOC_CTX *mem, struct span key,
 	return RC_OK;
 }
 
-/* There is no proxy process here: the table behind it is opened. */
-static enum rc proxy_open(struct map *map, struct fault *fault)
-{
-	struct map *inner;
-	enum rc rc;
-
-	rc = map_open(map, map->conf, span_from(map->name), map->flags, &inner,
-		      fault);
-	if (rc != RC_OK)
-		return rc;
-	map->pattern = inner->pattern;
-	map->state = inner;
-	return RC_OK;
-}
-
-static enum rc proxy_lookup(struct map *map, TALLOC_CTX *mem, struct span key,
-			    struct span *ret_value, struct fault *fault)
-{
-	struct map *inner = map->state;
-
-	return inner->driver->lookup(inner, mem, key, ret_value, fault);
-}
-
-static enum rc proxy_each(struct map *map, map_each_fn *each, void *arg,
-			  struct fault *fault)
-{
-	return map_each(map->state, each, arg, fault);
-}
-
-static bool proxy_needs_restart(const struct map *map)
-{
-	return map_needs_restart(map->state);
-}
-
 static bool any_needs_restart(const struct map *map)
 {
 	const struct compose *c = map->state;
@@ -190,13 +156,4 @@ const struct map_driver map_driver_randmap = {
 	.can = MAP_SHARED_BY_THREADS | MAP_PATTERN | MAP_NEEDS_NAME,
 	.open = rand_open,
 	.lookup = rand_lookup,
-};
-
-const struct map_driver map_driver_proxy = {
-	.type = "proxy",
-	.can = MAP_SHARED_BY_THREADS | MAP_NEEDS_NAME,
-	.open = proxy_open,
-	.lookup = proxy_lookup,
-	.each = proxy_each,
-	.needs_restart = proxy_needs_restart,
 };

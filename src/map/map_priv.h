@@ -25,6 +25,12 @@ struct map_driver {
 	enum rc (*open)(struct map *map, struct fault *fault);
 	enum rc (*lookup)(struct map *map, TALLOC_CTX *mem, struct span key,
 			  struct span *ret_value, struct fault *fault);
+	/* A table at a server, changed one entry at a time; NULL: cannot be
+	 * changed so. RC_NONE: the key is there, and `replace` is false; there
+	 * was no such key. */
+	enum rc (*put)(struct map *map, struct span key, struct span value,
+		       bool replace, struct fault *fault);
+	enum rc (*erase)(struct map *map, struct span key, struct fault *fault);
 	/* NULL: cannot be listed. */
 	enum rc (*each)(struct map *map, map_each_fn *each, void *arg,
 			struct fault *fault);
@@ -49,6 +55,11 @@ const struct map_driver *map_driver_find(struct span type);
 /* "cidr, hash, ...", those that can be made only, or all. */
 char *map_driver_names(TALLOC_CTX *mem, bool can_be_made);
 
+/* May "proxy:NAME" be used? RC_CONF: it is not in proxy_read_maps, or, to
+ * change it, in proxy_write_maps. */
+MUST_CHECK enum rc map_proxy_approve(const struct conf *conf, struct span name,
+				     bool to_change, struct fault *fault);
+
 /* Text of a table: "type:name" split; false when it has no type. */
 bool map_name_split(struct span text, struct span *ret_type,
 		    struct span *ret_name);
@@ -67,16 +78,19 @@ struct span map_fold(TALLOC_CTX *mem, struct span key, char *small,
 extern const struct map_driver map_driver_btree;
 extern const struct map_driver map_driver_cdb;
 extern const struct map_driver map_driver_cidr;
+extern const struct map_driver map_driver_debug;
 extern const struct map_driver map_driver_environ;
 extern const struct map_driver map_driver_fail;
 extern const struct map_driver map_driver_hash;
 extern const struct map_driver map_driver_inline;
 extern const struct map_driver map_driver_internal;
 extern const struct map_driver map_driver_lmdb;
+extern const struct map_driver map_driver_memcache;
 extern const struct map_driver map_driver_pcre;
 extern const struct map_driver map_driver_pipemap;
 extern const struct map_driver map_driver_proxy;
 extern const struct map_driver map_driver_randmap;
+extern const struct map_driver map_driver_redis;
 extern const struct map_driver map_driver_regexp;
 extern const struct map_driver map_driver_socketmap;
 extern const struct map_driver map_driver_sqlite;

@@ -18,6 +18,8 @@ struct map_writer {
 	const char *building; /* beside it; NULL: changing path itself */
 	int old_fd;	      /* the table that is there, locked; or -1 */
 	void *handle;
+	/* A table at a server: changed there, and none of the above. */
+	struct map *remote;
 };
 
 enum { OPEN_TRIES_MAX = 10 };
@@ -152,10 +154,11 @@ static enum rc building_open(struct map_writer *writer, const char *source,
 	return rc;
 }
 
-enum rc map_writer_open(TALLOC_CTX *mem, const struct conf *conf,
-			struct span type_and_name, const char *source,
-			const struct map_build_options *options,
-			struct map_writer **ret_writer, struct fault *fault)
+static enum rc file_writer_open(TALLOC_CTX *mem, const struct conf *conf,
+				struct span type_and_name, const char *source,
+				const struct map_build_options *options,
+				struct map_writer **ret_writer,
+				struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
 	bool edit = (options->flags & MAP_BUILD_INCREMENTAL) != 0;
@@ -191,6 +194,56 @@ enum rc map_writer_open(TALLOC_CTX *mem, const struct conf *conf,
 	return rc;
 }
 
+/* A table at a server: each change is made there at once. */
+static enum rc remote_writer_open(TALLOC_CTX *mem, const struct conf *conf,
+				  struct span type_and_name,
+				  const struct map_build_options *options,
+				  struct map_writer **ret_writer,
+				  struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
+	struct map_writer *writer = mem_new(tmp, struct map_writer);
+	enum rc rc = map_open(writer, conf, type_and_name, 0, &writer->remote,
+			      fault);
+
+	if (rc != RC_OK)
+		return rc;
+	writer->flags = options->flags;
+	writer->fold = !(options->flags & MAP_BUILD_NO_FOLD) &&
+		       !writer->remote->pattern;
+	writer->path = writer->remote->full_name;
+	*ret_writer = talloc_steal(mem, writer);
+	return RC_OK;
+}
+
+enum rc map_writer_open(TALLOC_CTX *mem, const struct conf *conf,
+			struct span type_and_name, const char *source,
+			const struct map_build_options *options,
+			struct map_writer **ret_writer, struct fault *fault)
+{
+	bool edit = (options->flags & MAP_BUILD_INCREMENTAL) != 0;
+	const struct map_driver *driver = NULL;
+	struct span type, name;
+
+	if (map_name_split(type_and_name, &type, &name))
+		driver = map_driver_find(type);
+	while (edit && driver == &map_driver_proxy) {
+		enum rc rc = map_proxy_approve(conf, name, true, fault);
+
+		if (rc != RC_OK)
+			return rc;
+		type_and_name = name;
+		driver = map_name_split(type_and_name, &type, &name)
+				 ? map_driver_find(type)
+				 : NULL;
+	}
+	if (edit && driver != NULL && driver->put != NULL)
+		return remote_writer_open(mem, conf, type_and_name, options,
+					  ret_writer, fault);
+	return file_writer_open(mem, conf, type_and_name, source, options,
+				ret_writer, fault);
+}
+
 /* The form of a key or value in the file. */
 static struct span stored(const struct map_writer *writer, TALLOC_CTX *mem,
 			  struct span text)
@@ -207,8 +260,13 @@ static struct span folded(const struct map_writer *writer, TALLOC_CTX *mem,
 enum rc map_writer_put_as_is(struct map_writer *writer, struct span key,
 			     struct span value, struct fault *fault)
 {
-	SCRATCH TALLOC_CTX *tmp = talloc_new(writer);
+	SCRATCH TALLOC_CTX *tmp = NULL;
 
+	if (writer->remote != NULL)
+		return writer->remote->driver->put(
+			writer->remote, key, value,
+			(writer->flags & MAP_BUILD_REPLACE) != 0, fault);
+	tmp = talloc_new(writer);
 	return writer->store->put(writer->handle, stored(writer, tmp, key),
 				  stored(writer, tmp, value),
 				  (writer->flags & MAP_BUILD_REPLACE) != 0,
@@ -232,6 +290,9 @@ enum rc map_writer_delete(struct map_writer *writer, struct span key,
 	enum rc with, without;
 
 	key = folded(writer, tmp, key);
+	if (writer->remote != NULL)
+		return writer->remote->driver->erase(writer->remote, key,
+						     fault);
 	with = writer->store->erase(writer->handle,
 				    map_store_with_nul(tmp, key), fault);
 	if (with != RC_OK && with != RC_NONE)
@@ -273,8 +334,10 @@ static enum rc file_sync(const char *path, struct fault *fault)
 
 enum rc map_writer_commit(struct map_writer *writer, struct fault *fault)
 {
-	enum rc rc = writer->store->finish(writer->handle, fault);
+	enum rc rc = RC_OK;
 
+	if (writer->remote == NULL)
+		rc = writer->store->finish(writer->handle, fault);
 	if (rc != RC_OK || writer->building == NULL)
 		return rc;
 	rc = file_sync(writer->building, fault);

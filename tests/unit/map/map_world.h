@@ -49,8 +49,12 @@ static inline int world_open(void **state)
 	snprintf(w->dir, sizeof(w->dir), "/tmp/map-test-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	world_write(w, "main.cf",
-		    SPAN_OF("compatibility_level = 3.6\n"
-			    "myhostname = mail.example.test\n"));
+		    span_from(mem_printf(
+			    w,
+			    "compatibility_level = 3.6\n"
+			    "myhostname = mail.example.test\n"
+			    "proxy_read_maps = proxy:texthash:%s/source\n",
+			    w->dir)));
 	source.config_directory = w->dir;
 	if (conf_load(&source, &w->conf, &fault) != RC_OK)
 		fail_msg("%s", fault.text);
