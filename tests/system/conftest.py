@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from world import databases
 from world.dns import NameServer
 from world.mta import Mta
 from world.remote import Remote
@@ -128,3 +129,27 @@ def certificate(tmp_path_factory):
                     "-addext", "subjectAltName=DNS:mx.test", "-keyout", key, "-out", cert],
                    check=True, capture_output=True)
     return key, cert
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """A private certificate authority: .ca, .wrong_ca, .key, .cert (localhost, 127.0.0.1)."""
+    return databases.Authority(tmp_path_factory.mktemp("authority"))
+
+
+def _database(kind, needs_authority=True):
+    @pytest.fixture(scope="session")
+    def server(request):
+        server = kind(*([request.getfixturevalue("authority")] if needs_authority else []))
+        yield server
+        server.close()
+
+    return server
+
+
+# One server of each kind for the session; a test that stops it starts it again.
+postgres = _database(databases.Postgres)
+maria = _database(databases.Maria)
+openldap = _database(databases.OpenLdap)
+redis_server = _database(databases.Redis)
+memcached = _database(databases.Memcached, needs_authority=False)
