@@ -22,6 +22,9 @@ static const struct map_driver *const drivers[] = {
 	&map_driver_lmdb,
 	&map_driver_memcache,
 	&map_driver_pcre,
+#ifdef HAVE_PGSQL
+	&map_driver_pgsql,
+#endif
 	&map_driver_pipemap,
 	&map_driver_proxy,
 	&map_driver_randmap,
@@ -43,6 +46,9 @@ static const struct map_driver *const drivers[] = {
 static const char *const left_out[] = {
 #ifndef HAVE_CDB
 	"cdb",
+#endif
+#ifndef HAVE_PGSQL
+	"pgsql",
 #endif
 #ifndef HAVE_SQLITE
 	"sqlite",

@@ -278,7 +278,7 @@ static enum rc map_sqlite_lookup(struct map *map, TALLOC_CTX *mem,
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct map_sqlite *m = map->state;
 	const struct query_quote quoting = { quote, NULL };
-	struct sql_answer answer = { &m->sql, key, { { 0 }, 0 } };
+	struct sql_answer answer = { .sql = &m->sql, .mem = mem, .key = key };
 	struct connection *c = NULL;
 	struct span query;
 	enum rc rc;

@@ -5,7 +5,7 @@
 static const char *old_query(TALLOC_CTX *mem, const struct sql_settings *s,
 			     struct fault *fault)
 {
-	if (s->select_function != NULL)
+	if (s->select_function != NULL && s->select_function[0] != '\0')
 		return mem_printf(mem, "SELECT %s('%%s')", s->select_function);
 	if (s->select_field[0] == '\0' || s->table[0] == '\0' ||
 	    s->where_field[0] == '\0') {
@@ -29,7 +29,7 @@ enum rc sql_open(struct map *map, const struct sql_settings *settings,
 
 	if (fault != NULL && fault->text[0] != '\0')
 		warning = mem_printf(tmp, "%s; ", fault->text);
-	if (query == NULL)
+	if (query == NULL || query[0] == '\0')
 		query = old_query(tmp, settings, fault);
 	if (query == NULL)
 		return fault_add(fault, "%s%s", warning, map->name);
@@ -71,4 +71,26 @@ enum rc sql_answer_add(struct sql_answer *answer, const void *data, size_t len,
 	return query_answer_add(answer->sql->rules, answer->key,
 				(struct span){ data, len }, &answer->answer,
 				fault);
+}
+
+void sql_answer_begin(struct sql_answer *answer)
+{
+	buf_done(&answer->answer.text);
+	query_answer_init(&answer->answer, answer->mem);
+}
+
+enum rc sql_lookup(const struct sql *sql, struct map_hosts *hosts,
+		   map_hosts_ask_fn *ask, TALLOC_CTX *mem, struct span key,
+		   struct span *ret_value, struct fault *fault)
+{
+	struct sql_answer answer = { .sql = sql, .mem = mem, .key = key };
+	enum rc rc = query_rules_allow(sql->rules, key, fault);
+
+	if (rc != RC_OK)
+		return rc;
+	query_answer_init(&answer.answer, mem);
+	rc = map_hosts_ask(hosts, ask, &answer, fault);
+	if (rc != RC_OK)
+		return rc;
+	return query_answer_end(sql->rules, &answer.answer, ret_value, fault);
 }

@@ -7,11 +7,12 @@
  */
 #pragma once
 
+#include "map/map_hosts.h"
 #include "map/query.h"
 
 struct sql_settings {
-	const char *query;	     /* NULL: make it of the others */
-	const char *select_function; /* NULL: make it of the others */
+	const char *query;	     /* NULL, "": make it of the others */
+	const char *select_function; /* NULL, "": make it of the others */
 	const char *select_field, *table, *where_field;
 	const char *additional_conditions;
 	struct query_settings common;
@@ -49,6 +50,7 @@ MUST_CHECK enum rc sql_query(const struct sql *sql, TALLOC_CTX *mem,
 /* The answer that the rows are added to. */
 struct sql_answer {
 	const struct sql *sql;
+	TALLOC_CTX *mem;
 	struct span key;
 	struct query_answer answer;
 };
@@ -56,3 +58,11 @@ struct sql_answer {
 /* One column; data NULL: SQL's NULL, skipped as empty ones are. */
 MUST_CHECK enum rc sql_answer_add(struct sql_answer *answer, const void *data,
 				  size_t len, struct fault *fault);
+
+/* Forget what was added; before each attempt to ask. */
+void sql_answer_begin(struct sql_answer *answer);
+/* A lookup at servers; ask gets the struct sql_answer. */
+MUST_CHECK enum rc sql_lookup(const struct sql *sql, struct map_hosts *hosts,
+			      map_hosts_ask_fn *ask, TALLOC_CTX *mem,
+			      struct span key, struct span *ret_value,
+			      struct fault *fault);
