@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arrive/smtpd/client_name.h"
 
+#include "arrive/smtpd/rehearsal.h"
 #include "sys/log.h"
 
 /* What is under way: first the name of the address, then the addresses of that
@@ -179,7 +180,7 @@ bool client_name_find(struct smtpd_session *s)
 {
 	struct smtpd_server *server = s->server;
 
-	if (server->rehearsal != NULL)
+	if (server->rehearsal != NULL && server->rehearsal->name != NULL)
 		return true; /* told by rehearsal_learn */
 	if (s->naming == NULL) {
 		client_name_unknown(s);

@@ -14,12 +14,14 @@ void rehearsal_learn(struct smtpd_session *s)
 {
 	const struct rehearsal_client *client = s->server->rehearsal;
 
-	session_set_text(s, &s->client_name, client->name);
-	session_set_text(s, &s->reverse_name, client->reverse_name);
 	session_set_text(s, &s->server_address, client->server_address);
 	session_set_text(s, &s->sasl_username, client->sasl_username);
 	if (client->sasl_username != NULL)
 		session_set_text(s, &s->sasl_method, "PLAIN");
+	if (client->name == NULL)
+		return;
+	session_set_text(s, &s->client_name, client->name);
+	session_set_text(s, &s->reverse_name, client->reverse_name);
 	s->client_name_rc = client->name_rc;
 	s->reverse_name_rc = client->reverse_name_rc;
 }

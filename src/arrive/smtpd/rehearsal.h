@@ -18,7 +18,8 @@
 #include "net/tls.h"
 
 struct rehearsal_client {
-	const char *name;    /* proved, or "unknown" */
+	const char *name; /* proved, or "unknown"; NULL: DNS is asked, and the
+			   * next three are not read */
 	const char *reverse_name; /* what PTR says, or "unknown" */
 	enum rc name_rc, reverse_name_rc;
 	const char *address;	  /* "192.0.2.1" */
