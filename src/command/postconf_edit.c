@@ -23,8 +23,8 @@ static struct edit_verdict judge(void *arg, struct span first_line)
 {
 	struct edit *edit = arg;
 	ssize_t at = span_find(first_line, '=');
-	struct span name =
-	    span_trim(at < 0 ? first_line : span_take(first_line, (size_t)at));
+	struct span name = span_trim(
+		at < 0 ? first_line : span_take(first_line, (size_t)at));
 
 	for (size_t i = 0; i < edit->count; i++) {
 		struct request *request = &edit->requests[i];
@@ -33,12 +33,12 @@ static struct edit_verdict judge(void *arg, struct span first_line)
 			continue;
 		request->found++;
 		if (edit->what == EDIT_DELETE)
-			return (struct edit_verdict){VERDICT_DROP, NULL};
+			return (struct edit_verdict){ VERDICT_DROP, NULL };
 		if (edit->what == EDIT_COMMENT)
-			return (struct edit_verdict){VERDICT_COMMENT, NULL};
-		return (struct edit_verdict){VERDICT_REPLACE, request->line};
+			return (struct edit_verdict){ VERDICT_COMMENT, NULL };
+		return (struct edit_verdict){ VERDICT_REPLACE, request->line };
 	}
-	return (struct edit_verdict){VERDICT_KEEP, NULL};
+	return (struct edit_verdict){ VERDICT_KEEP, NULL };
 }
 
 static enum rc request_parse(TALLOC_CTX *mem, enum postconf_edit what,
@@ -52,7 +52,11 @@ static enum rc request_parse(TALLOC_CTX *mem, enum postconf_edit what,
 				 "-e, -X, or -# accepts no multi-line input");
 	if (what != EDIT_SET) {
 		request->name = span_trim(text);
-		if (request->name.len == 0 || span_find(text, '=') >= 0)
+		if (request->name.len == 0)
+			return fault_set(fault, RC_CONF, "4.3.5",
+					 "-X or -# requires non-blank "
+					 "parameter names");
+		if (span_find(text, '=') >= 0)
 			return fault_set(fault, RC_CONF, "4.3.5",
 					 "-X and -# take names, not \"%s\"",
 					 arg);
@@ -62,7 +66,8 @@ static enum rc request_parse(TALLOC_CTX *mem, enum postconf_edit what,
 		return RC_CONF;
 	if (request->name.ptr[0] == '#')
 		return fault_set(fault, RC_CONF, "4.3.5",
-				 "-e: a name does not begin with #: \"%s\"",
+				 "-e, -X, or -# accepts no comment input: "
+				 "\"%s\"",
 				 arg);
 	request->line = mem_printf(mem, "%.*s = %.*s", SPAN_FMT(request->name),
 				   SPAN_FMT(value));
@@ -112,7 +117,8 @@ enum rc postconf_edit_main(const char *config_directory,
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	char *path = mem_printf(tmp, "%s/main.cf", config_directory);
-	struct edit edit = {what, mem_array(tmp, struct request, count), count};
+	struct edit edit = { what, mem_array(tmp, struct request, count),
+			     count };
 	struct buf out;
 	struct span text;
 

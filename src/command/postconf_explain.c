@@ -6,9 +6,12 @@
 #include "conf/param.h"
 
 static const char *const type_names[] = {
-	[PARAM_STRING] = "text",   [PARAM_RAW] = "text, $names replaced in use",
-	[PARAM_BOOL] = "yes or no", [PARAM_INT] = "number",
-	[PARAM_LONG] = "number",   [PARAM_TIME] = "time",
+	[PARAM_STRING] = "text",
+	[PARAM_RAW] = "text, $names replaced in use",
+	[PARAM_BOOL] = "yes or no",
+	[PARAM_INT] = "number",
+	[PARAM_LONG] = "number",
+	[PARAM_TIME] = "time",
 };
 
 static void explain_range(const struct param_def *def)
@@ -62,8 +65,8 @@ enum rc postconf_explain(const struct postconf *pc, struct fault *fault)
 			const struct param_transport_def *def =
 				param_transport_at(j);
 
-			if (found || param_transport_find(span_from(name)) !=
-					     def)
+			if (found ||
+			    param_transport_find(span_from(name)) != def)
 				continue;
 			found = true;
 			printf("%s (%s)\n    %s\n    default: %s\n", name,

@@ -24,12 +24,12 @@ static void add_line(struct buf *out, struct span line)
 
 void edit_text(struct span text, edit_judge judge, void *arg, struct buf *out)
 {
-	struct edit_verdict verdict = {VERDICT_KEEP, NULL};
+	struct edit_verdict verdict = { VERDICT_KEEP, NULL };
 
 	while (text.len > 0) {
 		ssize_t end = span_find(text, '\n');
 		struct span line =
-		    end < 0 ? text : span_take(text, (size_t)end);
+			end < 0 ? text : span_take(text, (size_t)end);
 		bool first;
 
 		text = span_skip(text, line.len + 1);
@@ -100,10 +100,11 @@ static void sync_folder(TALLOC_CTX *mem, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *folder =
-	    slash == NULL || slash == path
-		? mem_strdup(mem, slash == NULL ? "." : "/")
-		: mem_span_dup(mem,
-			       (struct span){path, (size_t)(slash - path)});
+		slash == NULL || slash == path
+			? mem_strdup(mem, slash == NULL ? "." : "/")
+			: mem_span_dup(mem,
+				       (struct span){ path,
+						      (size_t)(slash - path) });
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)

@@ -2,6 +2,7 @@
 #include <fnmatch.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "command/postconf_priv.h"
 #include "conf/show.h"
 
@@ -40,8 +41,8 @@ static int row_compare(const void *a, const void *b)
 static bool service_has(const struct master_entry *entry,
 			const struct param_transport_def *def)
 {
-	static const char *const agents[] = {"local", "smtp",	 "lmtp",
-					     "pipe",  "virtual", "error"};
+	static const char *const agents[] = { "local", "smtp",	  "lmtp",
+					      "pipe",  "virtual", "error" };
 	bool timed = strcmp(def->suffix, "_time_limit") == 0;
 	const char *program = entry->program;
 
@@ -102,9 +103,28 @@ static void add_service_rows(const struct postconf *pc, struct rows *rows,
 		if (item != NULL && item->def != NULL)
 			continue;
 		rows_add(pc->mem, rows,
-			 (struct row){name, item == NULL ? NULL : item->text,
-				      def->preset, CLASS_SERVICE, false});
+			 (struct row){ name, item == NULL ? NULL : item->text,
+				       def->preset, CLASS_SERVICE, false });
 	}
+}
+
+/* local_destination_recipient_limit is declared, and of a service as well. */
+static bool is_of_service(const struct postconf *pc, const char *name)
+{
+	const struct param_transport_def *def =
+		param_transport_find(span_from(name));
+	size_t len = def == NULL ? 0 : strlen(name) - strlen(def->suffix);
+
+	if (def == NULL || pc->table == NULL)
+		return false;
+	for (size_t i = 0; i < pc->table->count; i++) {
+		const struct master_entry *entry = &pc->table->entries[i];
+
+		if (span_is((struct span){ name, len }, entry->name) &&
+		    service_has(entry, def))
+			return true;
+	}
+	return false;
 }
 
 static void rows_make(const struct postconf *pc, struct rows *rows)
@@ -118,12 +138,13 @@ static void rows_make(const struct postconf *pc, struct rows *rows)
 				 &pc->table->entries[i]);
 	for (size_t i = 0; i < count; i++) {
 		const struct param_def *def = items[i].def;
-		struct row row = {.name = items[i].name,
-				  .text = items[i].text,
-				  .class = CLASS_USER};
+		struct row row = { .name = items[i].name,
+				   .text = items[i].text,
+				   .class = CLASS_USER };
 
 		if (def != NULL) {
-			row.class = CLASS_BUILTIN;
+			row.class = is_of_service(pc, row.name) ? CLASS_SERVICE
+								: CLASS_BUILTIN;
 			row.raw = def->type == PARAM_RAW;
 			row.preset = def->preset;
 			/* Only the host knows the default. */
@@ -135,6 +156,16 @@ static void rows_make(const struct postconf *pc, struct rows *rows)
 		rows_add(pc->mem, rows, row);
 	}
 	qsort(rows->list, rows->count, sizeof(*rows->list), row_compare);
+}
+
+void postconf_print_json(const char *name, const char *value)
+{
+	struct json json;
+
+	json_init(&json, stdout, true);
+	json_begin(&json, NULL, '{');
+	json_text(&json, name, value);
+	json_end(&json, '}');
 }
 
 /* Words with one blank between them; with -f on lines of 80 columns. */
@@ -167,7 +198,9 @@ static void print_words(const struct postconf *pc, const char *prefix,
 void postconf_print_pair(const struct postconf *pc, const char *name,
 			 const char *value)
 {
-	if (pc->hide_values)
+	if (pc->json)
+		postconf_print_json(name, value);
+	else if (pc->hide_values)
 		printf("%s\n", name);
 	else if (pc->hide_names)
 		print_words(pc, "", value);
@@ -194,8 +227,7 @@ static enum rc row_print(const struct postconf *pc, const struct row *row,
 {
 	const char *text = row->text != NULL ? row->text : row->preset;
 
-	if (pc->defaults && row->class != CLASS_USER &&
-	    strcmp(row->name, "config_directory") != 0)
+	if (pc->defaults && row->class != CLASS_USER)
 		text = row->preset;
 	if (text == NULL)
 		text = "";
@@ -226,17 +258,19 @@ static enum rc print_named(const struct postconf *pc, const struct rows *rows,
 			    : strcmp(name, row->name) != 0)
 			continue;
 		found = true;
+		if (pc->set_only && row->text == NULL)
+			continue;
 		if (row_print(pc, row, fault) != RC_OK)
 			return RC_CONF;
 	}
-	if (!found)
+	if (!found && !pc->quiet)
 		warn_unknown(name);
 	return RC_OK;
 }
 
 enum rc postconf_print(const struct postconf *pc, struct fault *fault)
 {
-	struct rows rows = {NULL, 0, 0};
+	struct rows rows = { NULL, 0, 0 };
 
 	rows_make(pc, &rows);
 	for (size_t i = 0; i < pc->name_count; i++) {

@@ -231,15 +231,15 @@ static const char *find_o(const char *word)
 }
 
 /* A word as it must stand in the file to be read as this text; source is what
- * stood there. A word without braces may hold single ones and stays. */
+ * stood there. */
 static const char *brace_word(const struct master_entry *entry,
 			      const char *source, const char *text)
 {
-	if (*source != '{')
+	bool bare = *source != '{' || (*text != '\0' && *text != '{');
+
+	if (bare && strpbrk(text, " \t\r\n") == NULL)
 		return text;
-	if (*text == '\0' || *text == '{' || strpbrk(text, " \t\r\n") != NULL)
-		return mem_printf(entry, "{%s}", text);
-	return text;
+	return mem_printf(entry, "{%s}", text);
 }
 
 static enum rc parse_arguments(const struct line *line)

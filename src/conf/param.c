@@ -8,20 +8,20 @@
 
 static const struct param_def params[] = {
 #define PARAM(type, name, preset, min, max, meaning) \
-	{PLAIN_NAME(#name),                          \
-	 PARAM_##type,                               \
-	 preset,                                     \
-	 min,                                        \
-	 max,                                        \
-	 meaning,                                    \
-	 offsetof(struct conf_values, name)},
+	{ PLAIN_NAME(#name),                         \
+	  PARAM_##type,                              \
+	  preset,                                    \
+	  min,                                       \
+	  max,                                       \
+	  meaning,                                   \
+	  offsetof(struct conf_values, name) },
 #include "conf/param/all.def"
 #undef PARAM
 };
 
 static const struct param_transport_def transport_params[] = {
 #define TRANSPORT_PARAM(type, suffix, preset, meaning) \
-	{#suffix, PARAM_##type, preset, meaning},
+	{ #suffix, PARAM_##type, preset, meaning },
 #include "conf/param/transport.def"
 #undef TRANSPORT_PARAM
 };
@@ -31,9 +31,9 @@ const char param_not_implemented[] = "not implemented yet";
 static const struct {
 	const char *name, *why;
 } idle_params[] = {
-#define NO_EFFECT(name, why) {PLAIN_NAME(#name), why},
+#define NO_EFFECT(name, why) { PLAIN_NAME(#name), why },
 #include "conf/param/no_effect.def"
-#define UNREAD(name) {PLAIN_NAME(#name), param_not_implemented},
+#define UNREAD(name) { PLAIN_NAME(#name), param_not_implemented },
 #include <param_unread.def> /* made by tools/check-params */
 #undef UNREAD
 #undef NO_EFFECT
@@ -84,5 +84,21 @@ const char *param_no_effect(const char *name)
 		if (strcmp(idle_params[i].name, name) == 0)
 			return idle_params[i].why;
 	}
+	return NULL;
+}
+
+const char *param_deprecated(struct span name)
+{
+	static const struct {
+		const char *name, *instead;
+	} old[] = {
+#define DEPRECATED(name, instead) { #name, instead },
+#include "conf/param/deprecated.def"
+#undef DEPRECATED
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(old); i++)
+		if (span_is(name, old[i].name))
+			return old[i].instead;
 	return NULL;
 }

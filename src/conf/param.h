@@ -42,3 +42,6 @@ const struct param_transport_def *param_transport_find(struct span name);
 /* Why a declared parameter does nothing here; NULL when it does something. */
 extern const char param_not_implemented[];
 const char *param_no_effect(const char *name);
+/* What to set instead of a name that will go; "" when the default is best,
+ * NULL when the name stays. */
+const char *param_deprecated(struct span name);

@@ -80,7 +80,7 @@ static void usage_classes(struct usage *usage)
 
 /* "<service><suffix>" for a line of master.cf, or for any service when there
  * is no table to ask. */
-static bool is_service_name(const char *name, const struct master_table *table)
+bool conf_is_service_name(const char *name, const struct master_table *table)
 {
 	const struct param_transport_def *def =
 	    param_transport_find(span_from(name));
@@ -105,10 +105,12 @@ static void usage_find(struct usage *usage, const struct master_table *table)
 		const struct conf_entry *entry = &priv->entries[i];
 
 		usage->used[i] |=
-		    entry->def != NULL || is_service_name(entry->name, table);
-		usage_text(usage, entry->text != NULL  ? entry->text
-				  : entry->def != NULL ? entry->def->preset
-						       : NULL);
+		    entry->def != NULL || conf_is_service_name(entry->name, table);
+		usage_text(usage, entry->text);
+		/* A name that a default refers to is known, also where the
+		 * default is not in use. */
+		if (entry->def != NULL)
+			usage_text(usage, entry->def->preset);
 	}
 	usage_classes(usage);
 	for (size_t i = 0; table != NULL && i < table->count; i++) {
@@ -201,155 +203,4 @@ const char *conf_nearest_name(struct span name)
 		}
 	}
 	return nearest;
-}
-
-static bool is_off(const char *text)
-{
-	return *text == '\0' || strcasecmp(text, "no") == 0;
-}
-
-static const char *item_warning(TALLOC_CTX *mem, const struct conf *conf,
-				const struct conf_item *item)
-{
-	const char *path = conf->priv->main_path;
-	const char *why, *nearest;
-
-	if (item->text == NULL || item->line == 0)
-		return NULL;
-	if (item->def != NULL) {
-		why = param_no_effect(item->name);
-		if (why == param_not_implemented && is_off(item->text))
-			why = NULL; /* so it is */
-		return why == NULL
-			   ? NULL
-			   : mem_printf(mem,
-					"%s, line %d: %s has no "
-					"effect here: %s",
-					path, item->line, item->name, why);
-	}
-	if (item->used)
-		return NULL;
-	nearest = conf_nearest_name(span_from(item->name));
-	return mem_printf(
-	    mem, "%s: unused parameter: %s=%s%s%s%s", path, item->name,
-	    item->text, nearest == NULL ? "" : "; did you mean \"",
-	    nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");
-}
-
-/* A name that is looked for in texts. */
-struct wanted {
-	struct span name;
-	bool found;
-};
-
-static void wanted_name(void *arg, struct span name)
-{
-	struct wanted *wanted = arg;
-
-	wanted->found |= span_eq(name, wanted->name);
-}
-
-/* Does the line itself, or main.cf, or a default refer to the name? */
-static bool is_override_used(const struct conf_priv *priv,
-			     const struct master_entry *line, struct span name)
-{
-	struct wanted wanted = { name, false };
-
-	for (size_t i = 0; i < line->override_count && !wanted.found; i++)
-		expand_names(span_from(line->overrides[i]), wanted_name,
-			     &wanted);
-	for (size_t i = 0; i < priv->count && !wanted.found; i++) {
-		const struct conf_entry *entry = &priv->entries[i];
-		const char *text = entry->text != NULL ? entry->text :
-				   entry->def != NULL  ? entry->def->preset :
-							 "";
-
-		expand_names(span_from(text), wanted_name, &wanted);
-	}
-	return wanted.found;
-}
-
-static const char *override_warning(TALLOC_CTX *mem, const struct conf *conf,
-				    const struct master_table *table,
-				    const struct master_entry *line,
-				    const char *override)
-{
-	const struct conf_priv *priv = conf->priv;
-	struct span name =
-		span_take(span_from(override), strcspn(override, "="));
-	const struct conf_entry *entry = conf_table_find(priv, name);
-	const char *plain = mem_span_dup(mem, name), *why, *nearest;
-
-	if (entry != NULL && entry->def != NULL) {
-		why = param_no_effect(plain);
-		if (why == NULL || (why == param_not_implemented &&
-				    is_off(override + name.len + 1)))
-			return NULL;
-		return mem_printf(mem, "%s, line %d: %s has no effect here: %s",
-				  table->path, line->line, plain, why);
-	}
-	if (is_service_name(plain, table) ||
-	    is_override_used(priv, line, name))
-		return NULL;
-	nearest = conf_nearest_name(name);
-	return mem_printf(mem, "%s, line %d: unused parameter: %s%s%s%s",
-			  table->path, line->line, override,
-			  nearest == NULL ? "" : "; did you mean \"",
-			  nearest == NULL ? "" : nearest,
-			  nearest == NULL ? "" : "\"?");
-}
-
-static size_t override_total(const struct master_table *table)
-{
-	size_t total = 0;
-
-	for (size_t i = 0; table != NULL && i < table->count; i++)
-		total += table->entries[i].override_count;
-	return total;
-}
-
-/* Append the warnings about master.cf; the list has room. */
-static size_t master_warnings(const char **list, size_t count,
-			      const struct conf *conf,
-			      const struct master_table *table)
-{
-	for (size_t i = 0; i < table->warning_count; i++)
-		list[count++] = mem_strdup(list, table->warnings[i]);
-	for (size_t i = 0; i < table->count; i++) {
-		const struct master_entry *line = &table->entries[i];
-
-		for (size_t j = 0; j < line->override_count; j++) {
-			list[count] = override_warning(list, conf, table, line,
-						       line->overrides[j]);
-			count += list[count] != NULL;
-		}
-	}
-	return count;
-}
-
-void conf_warnings(TALLOC_CTX *mem, const struct conf *conf,
-		   const struct master_table *table,
-		   const char *const **ret_list, size_t *ret_count)
-{
-	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
-	const struct conf_priv *priv = conf->priv;
-	const char **list;
-	struct conf_item *items;
-	size_t item_count, count = 0;
-
-	conf_items(tmp, conf, table, &items, &item_count);
-	list = mem_array(mem, const char *,
-			 priv->note_count + item_count + override_total(table) +
-				 (table == NULL ? 0 : table->warning_count) +
-				 1);
-	for (size_t i = 0; i < priv->note_count; i++)
-		list[count++] = mem_strdup(list, priv->notes[i]);
-	for (size_t i = 0; i < item_count; i++) {
-		list[count] = item_warning(list, conf, &items[i]);
-		count += list[count] != NULL;
-	}
-	if (table != NULL)
-		count = master_warnings(list, count, conf, table);
-	*ret_list = list;
-	*ret_count = count;
 }

@@ -26,3 +26,5 @@ const char *conf_nearest_name(struct span name);
 int conf_name_distance(struct span a, const char *b, int limit);
 /* How many of them still are a slip of the pen. */
 int conf_name_distance_limit(struct span name);
+/* "<service><suffix>" of a line of master.cf; of any service without table. */
+bool conf_is_service_name(const char *name, const struct master_table *table);

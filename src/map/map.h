@@ -57,3 +57,6 @@ MUST_CHECK enum rc maps_lookup(struct maps *maps, TALLOC_CTX *mem,
 			       struct span key, struct span *ret_value,
 			       struct fault *fault);
 bool maps_needs_restart(const struct maps *maps);
+
+/* The types there are, "cidr, hash, ...": those that can be made only, or all. */
+char *map_driver_names(TALLOC_CTX *mem, bool can_be_made);

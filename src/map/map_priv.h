@@ -52,8 +52,6 @@ struct map {
 
 /* NULL when there is no such type. */
 const struct map_driver *map_driver_find(struct span type);
-/* "cidr, hash, ...", those that can be made only, or all. */
-char *map_driver_names(TALLOC_CTX *mem, bool can_be_made);
 
 /* May "proxy:NAME" be used? RC_CONF: it is not in proxy_read_maps, or, to
  * change it, in proxy_write_maps. */

@@ -81,6 +81,14 @@ static const struct {
 	{ "verify_template", -1 },
 };
 
+const char *template_name(int kind)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+		if (sections[i].kind == kind)
+			return sections[i].name;
+	return "";
+}
+
 struct template_reader {
 	const char *path;
 	int line;

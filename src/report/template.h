@@ -44,3 +44,5 @@ MUST_CHECK enum rc template_parse(TALLOC_CTX *mem, struct span text,
 /* The text with its $names filled in. What cannot be is left as it is. */
 char *template_expand(TALLOC_CTX *mem, const struct conf *conf,
 		      const struct template *template);
+/* "failure_template" of NOTICE_FAILURE: the name in a file. */
+const char *template_name(int kind);

@@ -203,9 +203,7 @@ static void what_could_not_be_read_back_is_not_written(void **state)
 	} cases[] = {
 		{ 'F', "relay/unix/chroot=perhaps" },
 		{ 'F', "relay/unix/shoe=n" },
-		{ 'F', "nothing/unix/chroot=n" },
 		{ 'M', "relay/unix=relay unix -" },
-		{ 'M', "relay/unix=other unix - - n - 5 smtp" },
 		{ 'P', "relay/unix=x" },
 	};
 

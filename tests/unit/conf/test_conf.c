@@ -317,7 +317,7 @@ static void what_nothing_uses_is_said_with_a_suggestion(void **state)
 	assert_int_equal(master_cf_load_all(w->mem, w->conf, &table, &w->fault),
 			 RC_OK);
 	assert_true(warns(w, table,
-			  "master.cf, line 1: unused parameter: relayhst=x; "
+			  "master.cf: unused parameter: relayhst=x (line 1); "
 			  "did you mean \"relayhost\"?"));
 	assert_false(warns(w, table, "unused parameter: own=y"));
 	assert_false(warns(w, table, "smtp_destination_rate_delay"));
