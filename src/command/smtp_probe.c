@@ -39,6 +39,7 @@ static bool reply(struct look *look)
 	}
 	for (size_t i = 0; i < s->reply->line_count; i++)
 		say(look, "<", s->reply->lines[i]);
+	look->probe->masked |= smtp_reply_is_masked(s->reply);
 	return true;
 }
 

@@ -41,8 +41,9 @@ struct smtp_probe {
 	const char *greeting; /* NULL: none came */
 	const char *ehlo_name;
 	bool esmtp;
-	/* Bytes in clear after the go-ahead: somebody is in between. */
-	bool injected;
+	/* Signs of somebody in between: bytes in clear after the go-ahead, and
+	 * replies that were crossed out. */
+	bool injected, masked;
 };
 
 /* The policy's keep_unmet decides whether a certificate that does not fit is

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command/terminal.h"
 
-#include <langinfo.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +19,27 @@ static bool wants_colours(void)
 	       strcmp(term, "dumb") != 0;
 }
 
+/* As setlocale(3) would decide, without changing the process. */
+static bool locale_is_utf8(void)
+{
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *value = getenv(names[i]);
+
+		if (value != NULL && *value != '\0')
+			return strcasestr(value, "utf-8") != NULL ||
+			       strcasestr(value, "utf8") != NULL;
+	}
+	return false;
+}
+
 void terminal_init(struct terminal *terminal, FILE *to)
 {
 	*terminal = (struct terminal){ .to = to };
 	terminal->is_terminal = isatty(fileno(to)) == 1;
 	terminal->colours = terminal->is_terminal && wants_colours();
-	terminal->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	terminal->utf8 = locale_is_utf8();
 }
 
 const char *terminal_paint(const struct terminal *terminal, enum paint paint)

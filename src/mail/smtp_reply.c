@@ -3,6 +3,9 @@
 
 #include "mail/dsn.h"
 
+/* Fewer could be a name. */
+enum { MASK_STARS_MIN = 3, MASK_CROSSES_MIN = 5 };
+
 /* The code of "250-text" or "250 text" or "250"; 0 for anything else. */
 static int line_code(struct span line, bool *ret_more)
 {
@@ -135,4 +138,32 @@ void smtp_reply_dsn(const struct smtp_reply *reply, char ret_dsn[DSN_MAX_BYTES])
 	else
 		snprintf(ret_dsn, DSN_MAX_BYTES, "%c.0.0",
 			 '0' + reply->code / 100);
+}
+
+static size_t run_of(struct span text, char c)
+{
+	size_t len = 0;
+
+	while (len < text.len && text.ptr[len] == c)
+		len++;
+	return len;
+}
+
+static bool line_is_masked(struct span line)
+{
+	struct span text = span_trim(line);
+	size_t stars = run_of(text, '*'), crosses = run_of(text, 'X');
+
+	if (stars >= MASK_STARS_MIN)
+		return true;
+	/* What was STARTTLS may keep its last letter, or not. */
+	return crosses >= MASK_CROSSES_MIN && text.len - crosses <= 1;
+}
+
+bool smtp_reply_is_masked(const struct smtp_reply *reply)
+{
+	for (size_t i = 0; i < reply->line_count; i++)
+		if (line_is_masked(smtp_reply_line(reply, i)))
+			return true;
+	return false;
 }

@@ -42,3 +42,6 @@ char *smtp_reply_text(TALLOC_CTX *mem, const struct smtp_reply *reply,
 /* "5.1.1", or "5.0.0" made from the code when the server sent none. */
 void smtp_reply_dsn(const struct smtp_reply *reply,
 		    char ret_dsn[DSN_MAX_BYTES]);
+/* Signs of a middle box that rewrites the session so that no TLS is begun: a
+ * greeting of asterisks ("220 *****"), a keyword crossed out ("250-XXXXXXA"). */
+bool smtp_reply_is_masked(const struct smtp_reply *reply);

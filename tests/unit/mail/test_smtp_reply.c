@@ -110,12 +110,44 @@ static void lines_are_given_without_code(void **state)
 	talloc_free(mem);
 }
 
+static void a_middle_box_leaves_marks(void **state)
+{
+	static const struct {
+		struct span in;
+		bool masked;
+	} cases[] = {
+		{ SPAN("220 *****\r\n"), true },
+		{ SPAN("220 ***** ESMTP\r\n"), true },
+		{ SPAN("250-mx.google.com at your service\r\n250-SIZE 1\r\n"
+		       "250-XXXXXXA\r\n250 ENHANCEDSTATUSCODES\r\n"),
+		  true },
+		{ SPAN("250-mx\r\n250 XXXXXXXX\r\n"), true },
+		{ SPAN("250-mx\r\n250 STARTTLS\r\n"), false },
+		{ SPAN("250-mx\r\n250 XXX\r\n"), false },
+		{ SPAN("250-mx\r\n250 XXXXXFEATURE\r\n"), false },
+		{ SPAN("220 mx ESMTP **\r\n"), false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+		struct span in = cases[i].in;
+		struct smtp_reply *reply;
+		struct fault fault;
+
+		print_message("  %.*s\n", SPAN_FMT(cases[i].in));
+		assert_int_equal(smtp_reply_parse(tmp, &in, &reply, &fault),
+				 RC_OK);
+		assert_int_equal(smtp_reply_is_masked(reply), cases[i].masked);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(replies_are_taken_off_the_front),
 		cmocka_unit_test(limits_hold),
 		cmocka_unit_test(lines_are_given_without_code),
+		cmocka_unit_test(a_middle_box_leaves_marks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
