@@ -9,4 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef HEADER_WITH_BANNED /* a library's, whose macros use some of them */
+#include HEADER_WITH_BANNED
+#endif
+
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atof gets

@@ -21,6 +21,9 @@ static const struct map_driver *const drivers[] = {
 	&map_driver_internal,
 	&map_driver_lmdb,
 	&map_driver_memcache,
+#ifdef HAVE_MYSQL
+	&map_driver_mysql,
+#endif
 	&map_driver_pcre,
 #ifdef HAVE_PGSQL
 	&map_driver_pgsql,
@@ -46,6 +49,9 @@ static const struct map_driver *const drivers[] = {
 static const char *const left_out[] = {
 #ifndef HAVE_CDB
 	"cdb",
+#endif
+#ifndef HAVE_MYSQL
+	"mysql",
 #endif
 #ifndef HAVE_PGSQL
 	"pgsql",

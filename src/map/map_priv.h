@@ -84,6 +84,7 @@ extern const struct map_driver map_driver_inline;
 extern const struct map_driver map_driver_internal;
 extern const struct map_driver map_driver_lmdb;
 extern const struct map_driver map_driver_memcache;
+extern const struct map_driver map_driver_mysql;
 extern const struct map_driver map_driver_pcre;
 extern const struct map_driver map_driver_pgsql;
 extern const struct map_driver map_driver_pipemap;
