@@ -22,7 +22,8 @@ enum map_flags {
 	MAP_SECURE = 2, /* no $1 in results (local delivery) */
 };
 
-/* RC_OK with a text in *fault: open, but a line of it is bad and skipped. */
+/* Bad lines are skipped and logged. RC_OK with a text in *fault: open, but one of
+ * its settings is odd. */
 MUST_CHECK enum rc map_open(TALLOC_CTX *mem, const struct conf *conf,
 			    struct span type_and_name, int flags,
 			    struct map **ret_map, struct fault *fault);

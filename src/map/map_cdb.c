@@ -37,6 +37,24 @@ static struct cdb_handle *cdb_handle_new(TALLOC_CTX *mem, const char *path,
 	return handle;
 }
 
+/* The hash tables are at the end of the file, and the head says where. */
+static const char *cdb_check(int fd, off_t size)
+{
+	enum { TABLES = 256, HEAD = TABLES * 8 };
+	unsigned char head[HEAD];
+
+	if (pread(fd, head, HEAD, 0) != HEAD)
+		return "Protocol error: not a cdb file";
+	for (size_t i = 0; i < TABLES; i++) {
+		uint32_t at = cdb_unpack(head + 8 * i);
+		uint32_t slots = cdb_unpack(head + 8 * i + 4);
+
+		if (at < HEAD || (off_t)at + (off_t)slots * 8 > size)
+			return "Protocol error: not a cdb file, or truncated";
+	}
+	return NULL;
+}
+
 static enum rc cdb_store_open(TALLOC_CTX *mem, const struct map *map,
 			      const char *path, int fd, void **ret_handle,
 			      struct fault *fault)
@@ -144,6 +162,7 @@ static enum rc cdb_finish(void *arg, struct fault *fault)
 
 static const struct map_store cdb_store = {
 	.suffix = ".cdb",
+	.check = cdb_check,
 	.open = cdb_store_open,
 	.get = cdb_store_get,
 	.walk = cdb_walk,

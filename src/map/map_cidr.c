@@ -6,15 +6,13 @@ static const char *cidr_read(TALLOC_CTX *mem, const struct map *map,
 			     struct span *rest, struct rule *rule)
 {
 	struct net_pattern *net = mem_new(mem, struct net_pattern);
-	const char *problem;
+	char problem[NET_PATTERN_PROBLEM_MAX];
 	struct span word;
 
 	if (!span_token(rest, " \t\r\n", &word))
 		return "no address pattern";
-	problem = net_pattern_parse(word, net);
-	if (problem != NULL)
-		return mem_printf(mem, "%s in \"%.*s\"", problem,
-				  (int)MIN_OF(word.len, (size_t)100), word.ptr);
+	if (net_pattern_parse_or_say(word, net, problem) != NULL)
+		return mem_strdup(mem, problem);
 	rule->pattern = net;
 	return NULL;
 }

@@ -105,6 +105,37 @@ static enum rc db_open(TALLOC_CTX *mem, const struct map *map, const char *path,
 	return db_handle_open(mem, path, how, ret_handle, fault);
 }
 
+static uint32_t word_at(const unsigned char *bytes, size_t at, bool swapped)
+{
+	uint32_t word;
+
+	memcpy(&word, bytes + at, sizeof(word));
+	return swapped ? __builtin_bswap32(word) : word;
+}
+
+/* The first page says how many there are. With some of them gone the library
+ * may go on and find nothing. */
+static const char *db_check(int fd, off_t size)
+{
+	enum { MAGIC_AT = 12, PAGE_SIZE_AT = 20, LAST_PAGE_AT = 32, HEAD = 36 };
+	unsigned char head[HEAD];
+	uint32_t magic, page_size;
+	bool swapped;
+
+	if (pread(fd, head, HEAD, 0) != HEAD)
+		return "Invalid argument: not a Berkeley DB file";
+	magic = word_at(head, MAGIC_AT, false);
+	swapped = magic != DB_HASHMAGIC && magic != DB_BTREEMAGIC;
+	magic = word_at(head, MAGIC_AT, swapped);
+	if (magic != DB_HASHMAGIC && magic != DB_BTREEMAGIC)
+		return "Invalid argument: not a hash or btree of Berkeley DB";
+	page_size = word_at(head, PAGE_SIZE_AT, swapped);
+	if (page_size < 512 || page_size > 65536 ||
+	    size / page_size <= (off_t)word_at(head, LAST_PAGE_AT, swapped))
+		return "Invalid argument: the file is truncated";
+	return NULL;
+}
+
 static DBT dbt_of(struct span text)
 {
 	DBT dbt = { .data = (void *)(uintptr_t)text.ptr,
@@ -220,6 +251,7 @@ static const struct map_store db_store = {
 	.suffix = ".db",
 	.ends_in_nul = true,
 	.can_edit = true,
+	.check = db_check,
 	.open = db_open,
 	.get = db_get,
 	.walk = db_walk,

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <lmdb.h>
+#include <sys/stat.h>
 
 enum {
 	BATCH_BYTES = 256 * 1024,	/* written in one transaction */
@@ -80,6 +81,34 @@ static enum rc lmdb_handle_open(TALLOC_CTX *mem, const char *path,
 	return RC_CONF;
 }
 
+/* Its own magic is checked by the library; the size below. */
+static const char *lmdb_check(int fd, off_t size)
+{
+	return NULL;
+}
+
+/* Are all the pages there that the file says it has? */
+static enum rc lmdb_check_size(struct lmdb_handle *handle, int fd,
+			       struct fault *fault)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+	struct stat st;
+
+	if (mdb_env_info(handle->env, &info) != 0 ||
+	    mdb_env_stat(handle->env, &stat) != 0 || fstat(fd, &st) < 0)
+		return fault_set(fault, RC_TEMP, "4.3.0", "stat %s: %m",
+				 handle->path);
+	if ((size_t)st.st_size / stat.ms_psize > info.me_last_pgno)
+		return RC_OK;
+	return fault_set(
+		fault, RC_CONF, "4.3.5",
+		"open database %s: the file is truncated: it has %lld "
+		"bytes, and should have %zu; make it anew with postmap",
+		handle->path, (long long)st.st_size,
+		(info.me_last_pgno + 1) * stat.ms_psize);
+}
+
 static enum rc lmdb_open(TALLOC_CTX *mem, const struct map *map,
 			 const char *path, int fd, void **ret_handle,
 			 struct fault *fault)
@@ -91,8 +120,12 @@ static enum rc lmdb_open(TALLOC_CTX *mem, const struct map *map,
 		return rc;
 	mdb_txn_abort(handle->txn);
 	handle->txn = NULL;
-	*ret_handle = handle;
-	return RC_OK;
+	rc = lmdb_check_size(handle, fd, fault);
+	if (rc == RC_OK)
+		*ret_handle = handle;
+	else
+		talloc_free(handle);
+	return rc;
 }
 
 static MDB_val val_of(struct span text)
@@ -268,6 +301,7 @@ static const struct map_store lmdb_store = {
 	.suffix = ".lmdb",
 	.ends_in_nul = true,
 	.can_edit = true,
+	.check = lmdb_check,
 	.open = lmdb_open,
 	.get = lmdb_get,
 	.walk = lmdb_walk,

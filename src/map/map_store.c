@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "map/mem_table.h"
+#include "sys/bus_guard.h"
 
 /* One state of the file. */
 struct store_table {
@@ -49,6 +51,106 @@ static enum rc store_add(void *arg, struct span key, struct span value,
 	return RC_OK;
 }
 
+/* One call into a library that may have the file mapped. */
+struct store_call {
+	const struct map_store *store;
+	TALLOC_CTX *mem;
+	const struct map *map;
+	const char *path;
+	int fd;
+	void *handle;
+	struct span key, value;
+	map_each_fn *each;
+	void *each_arg;
+	struct fault *fault;
+	enum rc rc;
+};
+
+static void call_open(void *arg)
+{
+	struct store_call *c = arg;
+
+	c->rc = c->store->open(c->mem, c->map, c->path, c->fd, &c->handle,
+			       c->fault);
+}
+
+static void call_get(void *arg)
+{
+	struct store_call *c = arg;
+
+	c->rc = c->store->get(c->handle, c->mem, c->key, &c->value, c->fault);
+}
+
+static void call_walk(void *arg)
+{
+	struct store_call *c = arg;
+
+	c->rc = c->store->walk(c->handle, c->each, c->each_arg, c->fault);
+}
+
+static enum rc guarded(void (*fn)(void *arg), struct store_call *call)
+{
+	if (bus_guard_run(fn, call))
+		return call->rc;
+	return fault_set(call->fault, RC_TEMP, "4.3.0",
+			 "read %s: somebody has cut the file short",
+			 call->path);
+}
+
+/* What is plainly wrong with the file, or NULL. */
+static const char *file_problem(const struct map_store *store, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return strerror(errno);
+	if (S_ISDIR(st.st_mode))
+		return strerror(EISDIR);
+	if (!S_ISREG(st.st_mode))
+		return "not a file";
+	if (st.st_size == 0)
+		return "the file is empty";
+	return store->check(fd, st.st_size);
+}
+
+static enum rc store_open(TALLOC_CTX *mem, const struct map *map,
+			  const char *path, int fd, void **ret_handle,
+			  struct fault *fault)
+{
+	struct store_call call = { .store = map->driver->store,
+				   .mem = mem,
+				   .map = map,
+				   .path = path,
+				   .fd = fd,
+				   .fault = fault };
+	const char *problem = file_problem(call.store, fd);
+	enum rc rc;
+
+	if (problem != NULL)
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "open database %s: %s; make it anew: postmap "
+				 "%s",
+				 path, problem, map->full_name);
+	rc = guarded(call_open, &call);
+	if (rc == RC_OK)
+		*ret_handle = call.handle;
+	return rc;
+}
+
+static enum rc store_walk(const struct map_store *store, void *handle,
+			  const char *path, map_each_fn *each, void *arg,
+			  struct fault *fault)
+{
+	struct store_call call = { .store = store,
+				   .handle = handle,
+				   .path = path,
+				   .each = each,
+				   .each_arg = arg,
+				   .fault = fault };
+
+	return guarded(call_walk, &call);
+}
+
 static int store_table_close(struct store_table *table)
 {
 	pthread_mutex_destroy(&table->lock);
@@ -72,9 +174,10 @@ static enum rc store_fill(struct store_table *table, const char *path, int fd,
 		return RC_OK;
 	}
 	small = mem_table_new(table);
-	rc = table->store->walk(table->handle, store_add, small, fault);
+	rc = store_walk(table->store, table->handle, path, store_add, small,
+			fault);
 	if (rc != RC_OK)
-		return fault_add(fault, "read %s", path);
+		return rc;
 	table->small = small;
 	talloc_free(table->handle);
 	table->handle = NULL;
@@ -94,7 +197,7 @@ static enum rc store_load(struct map *map, const char *path, int fd,
 	talloc_set_destructor(table, store_table_close);
 	if (!file_stamp_of_fd(fd, &table->stamp))
 		return fault_set(fault, RC_TEMP, "4.3.0", "stat %s: %m", path);
-	rc = table->store->open(table, map, path, fd, &table->handle, fault);
+	rc = store_open(table, map, path, fd, &table->handle, fault);
 	if (rc != RC_OK)
 		return rc;
 	rc = store_fill(table, path, fd, fault);
@@ -142,15 +245,20 @@ static enum rc handle_get(struct store_table *table, TALLOC_CTX *mem,
 			  struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
-	enum rc rc;
+	struct store_call call = { .store = table->store,
+				   .mem = mem,
+				   .handle = table->handle,
+				   .path = "table",
+				   .key = map_store_with_nul(tmp, key),
+				   .fault = fault };
+	enum rc rc = guarded(call_get, &call);
 
-	rc = table->store->get(table->handle, mem, map_store_with_nul(tmp, key),
-			       ret_value, fault);
-	if (rc == RC_NONE)
-		rc = table->store->get(table->handle, mem, key, ret_value,
-				       fault);
+	if (rc == RC_NONE) {
+		call.key = key;
+		rc = guarded(call_get, &call);
+	}
 	if (rc == RC_OK)
-		*ret_value = without_nul(*ret_value);
+		*ret_value = without_nul(call.value);
 	return rc;
 }
 
@@ -235,9 +343,10 @@ enum rc map_store_each(struct map *map, map_each_fn *each, void *arg,
 		return fault_set(fault, RC_TEMP, "4.3.0", "open %s: %m", path);
 	rc = map_file_lock(fd, FILE_LOCK_SHARED, path, fault);
 	if (rc == RC_OK)
-		rc = store->open(tmp, map, path, fd, &handle, fault);
+		rc = store_open(tmp, map, path, fd, &handle, fault);
 	if (rc == RC_OK)
-		rc = store->walk(handle, each_without_nul, &wrapped, fault);
+		rc = store_walk(store, handle, path, each_without_nul, &wrapped,
+				fault);
 	talloc_free(handle);
 	close(fd);
 	return rc;

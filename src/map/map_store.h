@@ -22,6 +22,10 @@ struct map_store {
 	bool ends_in_nul;   /* made so unless told otherwise */
 	bool can_edit;	    /* an existing file can be changed */
 
+	/* NULL, or what is wrong with a file that is not empty: "truncated". A
+	 * library may take what is left of one for all of it. */
+	const char *(*check)(int fd, off_t size);
+	/* Read under a bus_guard. */
 	enum rc (*open)(TALLOC_CTX *mem, const struct map *map,
 			const char *path, int fd, void **ret_handle,
 			struct fault *fault);

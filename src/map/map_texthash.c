@@ -40,7 +40,7 @@ static enum rc texthash_load(struct map *map, const char *path, int fd,
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct table_source *source = table_source_new(tmp, path, fd);
-	struct reading r = { map, mem_table_new(tmp), table_warn_to(fault) };
+	struct reading r = { map, mem_table_new(tmp), table_warn_to_log() };
 	struct span line;
 	unsigned int number;
 	enum rc rc;

@@ -126,53 +126,19 @@ static enum rc file_add(struct reading *r, struct span element, bool negated)
 	return rc;
 }
 
-/* The network that an address with host bits is in. */
-static char *network_of(TALLOC_CTX *mem, struct span text)
-{
-	ssize_t slash = span_rfind(text, '/');
-	struct net_pattern net;
-	struct buf out;
-	uint64_t prefix;
-
-	if (slash < 0 ||
-	    !net_pattern_address_parse(span_take(text, (size_t)slash),
-				       &net.address) ||
-	    !span_to_u64(span_skip(text, (size_t)slash + 1),
-			 net.address.size * 8, &prefix) ||
-	    net.address.size != 4)
-		return mem_strdup(mem, "");
-	buf_init(&out, mem, 200);
-	buf_add_text(&out, ", perhaps you should use \"");
-	for (unsigned int i = 0; i < 4; i++) {
-		unsigned int bits =
-			prefix > 8 * i
-				? MIN_OF((unsigned int)prefix - 8 * i, 8u)
-				: 0;
-
-		buf_addf(&out, "%s%u", i > 0 ? "." : "",
-			 net.address.bytes[i] & (0xff00u >> bits) & 0xff);
-	}
-	buf_addf(&out, "/%u\" instead", (unsigned int)prefix);
-	return out.data;
-}
-
 /* An address, a network or a name; [1.2.3.4] can be meant both ways. */
 static enum rc plain_add(struct reading *r, struct span element, bool negated)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct match_item item = { .type = ITEM_NET, .negated = negated };
 	bool net_like = net_pattern_looks_like(element);
-	const char *problem = "";
+	char problem[NET_PATTERN_PROBLEM_MAX];
 
-	if (net_like) {
-		problem = net_pattern_parse(element, &item.net);
-		if (problem == NULL)
-			item_add(r, &item);
-	}
-	if (net_like && problem != NULL && span_find(element, '/') >= 0)
-		return fault_set(r->fault, RC_CONF, "4.3.5", "%s in \"%.*s\"%s",
-				 problem, (int)MIN_OF(element.len, (size_t)100),
-				 element.ptr, network_of(tmp, element));
+	if (net_like &&
+	    net_pattern_parse_or_say(element, &item.net, problem) == NULL)
+		item_add(r, &item);
+	else if (net_like && span_find(element, '/') >= 0)
+		return fault_set(r->fault, RC_CONF, "4.3.5", "%s", problem);
 	item.type = ITEM_NAME;
 	item.name = mem_span_copy(r->list, map_fold(tmp, element, NULL, 0));
 	item_add(r, &item);

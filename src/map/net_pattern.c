@@ -2,6 +2,9 @@
 #include "map/net_pattern.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
+
+static const char host_bits[] = "non-null host address bits";
 
 static struct span without_brackets(struct span text)
 {
@@ -53,7 +56,7 @@ const char *net_pattern_parse(struct span text, struct net_pattern *ret_pattern)
 	struct net_pattern pattern = { 0 };
 	struct span host = without_brackets(text);
 	ssize_t slash = span_rfind(host, '/');
-	uint64_t prefix;
+	uint64_t prefix, any;
 
 	if (slash < 0) {
 		if (!net_pattern_address_parse(host, &pattern.address))
@@ -65,14 +68,66 @@ const char *net_pattern_parse(struct span text, struct net_pattern *ret_pattern)
 	if (!net_pattern_address_parse(span_take(host, (size_t)slash),
 				       &pattern.address))
 		return "bad address pattern";
-	if (!span_to_u64(span_skip(host, (size_t)slash + 1),
-			 pattern.address.size * 8, &prefix))
+	host = span_skip(host, (size_t)slash + 1);
+	if (!span_to_u64(host, UINT64_MAX, &any))
+		return "bad mask value";
+	if (!span_to_u64(host, pattern.address.size * 8, &prefix))
 		return "bad mask length";
 	pattern.prefix = (unsigned int)prefix;
-	if (!bits_are_zero(&pattern.address, pattern.prefix))
-		return "non-null host address bits";
+	if (!bits_are_zero(&pattern.address, pattern.prefix)) {
+		*ret_pattern = pattern; /* to say what was meant */
+		return host_bits;
+	}
 	*ret_pattern = pattern;
 	return NULL;
+}
+
+/* The network that an address with host bits is in. */
+static void network_text(const struct net_pattern *pattern, char *text,
+			 size_t size)
+{
+	unsigned char bytes[16];
+	char address[INET6_ADDRSTRLEN];
+
+	for (unsigned int i = 0; i < pattern->address.size; i++) {
+		unsigned int bits =
+			pattern->prefix > 8 * i
+				? MIN_OF(pattern->prefix - 8 * i, 8u)
+				: 0;
+
+		bytes[i] = pattern->address.bytes[i] & (0xff00u >> bits) & 0xff;
+	}
+	if (inet_ntop(pattern->address.size == 4 ? AF_INET : AF_INET6, bytes,
+		      address, sizeof(address)) == NULL)
+		address[0] = '\0';
+	snprintf(text, size, "%s/%u", address, pattern->prefix);
+}
+
+const char *net_pattern_parse_or_say(struct span text,
+				     struct net_pattern *ret_pattern,
+				     char problem[NET_PATTERN_PROBLEM_MAX])
+{
+	const char *what = net_pattern_parse(text, ret_pattern);
+	char network[INET6_ADDRSTRLEN + 8];
+	int shown = (int)MIN_OF(text.len, (size_t)100);
+
+	if (what == NULL)
+		return NULL;
+	if (what == host_bits) {
+		struct span plain = without_brackets(text);
+
+		network_text(ret_pattern, network, sizeof(network));
+		snprintf(problem, NET_PATTERN_PROBLEM_MAX,
+			 "%s in \"%.*s\", perhaps you should use \"%s\" "
+			 "instead",
+			 what, (int)MIN_OF(plain.len, (size_t)100), plain.ptr,
+			 network);
+		return problem;
+	}
+	snprintf(problem, NET_PATTERN_PROBLEM_MAX, "%s%s \"%.*s\"", what,
+		 span_starts(span_from(what), "bad mask") ? " in" : ":", shown,
+		 text.ptr);
+	return problem;
 }
 
 /* Digits and dots only, or a colon or bracket, before the mask. */

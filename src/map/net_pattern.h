@@ -25,6 +25,13 @@ MUST_CHECK bool net_pattern_address_parse(struct span text,
 /* NULL, or what is wrong with it: "non-null host address bits". */
 const char *net_pattern_parse(struct span text,
 			      struct net_pattern *ret_pattern);
+enum { NET_PATTERN_PROBLEM_MAX = 300 };
+/* The same, with the text and, for host bits, the network that was meant:
+ * 'non-null host address bits in "10.0.0.1/8", perhaps you should use
+ * "10.0.0.0/8" instead'. */
+const char *net_pattern_parse_or_say(struct span text,
+				     struct net_pattern *ret_pattern,
+				     char problem[NET_PATTERN_PROBLEM_MAX]);
 /* Does it look like an address or network, and not like a name? */
 bool net_pattern_looks_like(struct span text);
 bool net_pattern_match(const struct net_pattern *pattern,

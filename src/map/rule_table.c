@@ -149,12 +149,33 @@ static const char *rule_read(struct reading *r, struct span line,
 	return problem;
 }
 
+/* Has the last rule read a result without text? */
+static bool result_is_empty(const struct rule_table *table)
+{
+	const struct rule *last = &table->rules[table->count - 1];
+
+	return last->type == RULE_MATCH && last->result[0] == '\0';
+}
+
+/* Those that nothing has closed reach to the end. */
+static void ifs_close(struct reading *r, const char *name)
+{
+	while (r->depth > 0) {
+		struct rule *rule = &r->table->rules[r->open_ifs[--r->depth]];
+
+		rule->endif = r->table->count;
+		table_warn(&r->warn,
+			   "%s map %s, line %u: IF has no matching ENDIF",
+			   r->table->kind->name, name, rule->line);
+	}
+}
+
 static enum rc rules_read(struct map *map, const struct rule_kind *kind,
 			  struct table_source *source,
 			  struct rule_table **ret_table, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct reading r = { .map = map, .warn = table_warn_to(fault) };
+	struct reading r = { .map = map, .warn = table_warn_to_log() };
 	const char *name = table_source_name(source);
 	struct span line;
 	unsigned int number;
@@ -162,7 +183,6 @@ static enum rc rules_read(struct map *map, const struct rule_kind *kind,
 
 	r.table = mem_new(tmp, struct rule_table);
 	r.table->kind = kind;
-	fault->text[0] = '\0';
 	while ((rc = table_source_next(source, &line, &number, fault)) ==
 	       RC_OK) {
 		const char *problem = rule_read(&r, line, number);
@@ -171,11 +191,15 @@ static enum rc rules_read(struct map *map, const struct rule_kind *kind,
 			table_warn(&r.warn,
 				   "%s map %s, line %u: %s: skipping this rule",
 				   kind->name, name, number, problem);
+		else if (result_is_empty(r.table))
+			table_warn(&r.warn,
+				   "%s map %s, line %u: no replacement text: "
+				   "using empty string",
+				   kind->name, name, number);
 	}
 	if (rc != RC_NONE)
 		return rc;
-	while (r.depth > 0)
-		r.table->rules[r.open_ifs[--r.depth]].endif = r.table->count;
+	ifs_close(&r, name);
 	*ret_table = talloc_steal(NULL, r.table);
 	return RC_OK;
 }
@@ -201,12 +225,9 @@ enum rc rule_map_open(struct map *map, const struct rule_kind *kind,
 	SCRATCH TALLOC_CTX *tmp = talloc_new(map);
 	struct rule_map *rules = mem_new(map, struct rule_map);
 	struct span text = span_trim(span_from(map->name));
-	struct fault unused = { 0 };
 	struct table_source *source;
 	enum rc rc;
 
-	if (fault == NULL)
-		fault = &unused;
 	map->state = rules;
 	rules->kind = kind;
 	if (!span_starts(text, "{"))

@@ -3,8 +3,7 @@
  * rule_table - tables of rules tried in order: cidr, regexp, pcre.
  *
  * Shape    [!]PATTERN result        if [!]PATTERN        endif
- * Errors   a bad rule is skipped, and the first one is named in the fault of
- *          the open that went well otherwise
+ * Errors   a bad rule is skipped; the log says so, with file and line
  * Threads  immutable once read
  */
 #pragma once
@@ -39,7 +38,7 @@ struct rule_key {
 /* What makes a kind of table. */
 struct rule_kind {
 	const char *name; /* "regexp" */
-	bool substitutes; /* $1 in results */
+	bool substitutes; /* $1 in results; a result may be empty */
 	/* Read a pattern off the front of *rest. NULL, or what is wrong. */
 	const char *(*read)(TALLOC_CTX *mem, const struct map *map,
 			    struct span *rest, struct rule *rule);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "map/map_priv.h"
+#include "sys/log.h"
 
 enum { CHUNK_BYTES = 64 * 1024, SHOWN_MAX_BYTES = 100 };
 
@@ -188,18 +189,14 @@ void table_warn(const struct table_warn *warn, const char *format, ...)
 	warn->fn(warn->arg, text);
 }
 
-static void warn_keep_first(void *arg, const char *text)
+static void warn_log(void *arg, const char *text)
 {
-	struct fault *fault = arg;
-
-	if (fault->text[0] == '\0')
-		fault_set(fault, RC_CONF, "4.3.5", "%s", text);
+	log_warning("%s", text);
 }
 
-struct table_warn table_warn_to(struct fault *fault)
+struct table_warn table_warn_to_log(void)
 {
-	return (struct table_warn){ fault == NULL ? NULL : warn_keep_first,
-				    fault };
+	return (struct table_warn){ .fn = warn_log };
 }
 
 char *table_text_shown(TALLOC_CTX *mem, struct span text)

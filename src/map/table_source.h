@@ -39,8 +39,9 @@ struct table_warn {
 void table_warn(const struct table_warn *warn, const char *format, ...)
 	PRINTF(2, 3);
 
-/* Keep the first of them in the fault (may be NULL), which has no text yet. */
-struct table_warn table_warn_to(struct fault *fault);
+/* To the log, each of them: whoever opens a table, or opens it again because
+ * the file has changed, is far from anybody who could say it. */
+struct table_warn table_warn_to_log(void);
 
 /* "key value" of a line, the key as it is written, quotes too. false: the line
  * is none, and *warn has heard why. */

@@ -16,10 +16,12 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "map/map_build.h"
+#include "sys/log.h"
 
 struct world {
 	char dir[64];
 	struct conf *conf;
+	int log_fd; /* what was logged */
 	int warnings;
 	char last_warning[600];
 };
@@ -55,6 +57,10 @@ static inline int world_open(void **state)
 			    "myhostname = mail.example.test\n"
 			    "proxy_read_maps = proxy:texthash:%s/source\n",
 			    w->dir)));
+	w->log_fd = open(world_path(w, "log"),
+			 O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	assert_true(w->log_fd >= 0);
+	log_open("postfix", "test", LOG_TO_FD, w->log_fd, 0);
 	source.config_directory = w->dir;
 	if (conf_load(&source, &w->conf, &fault) != RC_OK)
 		fail_msg("%s", fault.text);
@@ -71,6 +77,25 @@ static inline int world_close(void **state)
 	conf_unref(w->conf);
 	talloc_free(w);
 	return 0;
+}
+
+/* Is the text in the log? Then the log is empty again. */
+static inline bool world_logged(struct world *w, const char *text)
+{
+	struct buf log;
+	ssize_t n;
+	bool found;
+
+	buf_init(&log, w, 1024 * 1024);
+	assert_true(buf_reserve(&log, 1024 * 1024 - 1));
+	n = pread(w->log_fd, log.data, 1024 * 1024 - 1, 0);
+	assert_true(n >= 0);
+	log.data[n] = '\0';
+	found = strstr(log.data, text) != NULL;
+	if (!found)
+		print_message("%s", log.data);
+	buf_done(&log);
+	return found && ftruncate(w->log_fd, 0) == 0;
 }
 
 static inline void world_warn(void *arg, const char *text)

@@ -40,9 +40,10 @@ static void cidr_tables_answer_by_network(void **state)
 						       world_path(w, "cidr"))),
 				  MAP_FOLD, &map, &fault),
 			 RC_OK);
-	assert_true(span_ends(span_from(fault.text),
-			      "line 4: non-null host address bits in "
-			      "\"192.168.1.5/24\": skipping this rule"));
+	assert_true(world_logged(
+		w, "line 4: non-null host address bits in \"192.168.1.5/24\", "
+		   "perhaps you should use \"192.168.1.0/24\" instead: "
+		   "skipping this rule"));
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		assert_found(map, cases[i].key, cases[i].want);
 }
@@ -130,11 +131,63 @@ static void what_users_may_send_is_not_substituted(void **state)
 				  SPAN_OF("regexp:{{/(.*)/ |cmd $1}}"),
 				  MAP_FOLD | MAP_SECURE, &map, &fault),
 			 RC_OK);
-	assert_true(span_starts(span_from(fault.text),
-				"regexp map inline, line 1: $number is not "
-				"allowed here"));
+	assert_true(world_logged(w, "regexp map inline, line 1: $number is not "
+				    "allowed here"));
 	assert_int_equal(map_lookup(map, w, SPAN_OF("x"), &value, &fault),
 			 RC_NONE);
+}
+
+static void every_bad_line_is_named_with_its_file(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		const char *type, *text;
+		const char *want[5];
+	} cases[] = {
+		{ "cidr",
+		  "10.0.0.1/8 a\n10.0.0.0/33 b\n10.0.0.0/8\n"
+		  "2001:db8::1/32 e\nif 1.2.3.4\n",
+		  { "line 1: non-null host address bits in \"10.0.0.1/8\", "
+		    "perhaps you should use \"10.0.0.0/8\" instead",
+		    "line 2: bad mask length in \"10.0.0.0/33\"",
+		    "line 3: no lookup result",
+		    "line 4: non-null host address bits in "
+		    "\"2001:db8::1/32\", perhaps you should use "
+		    "\"2001:db8::/32\" instead",
+		    "line 5: IF has no matching ENDIF" } },
+		{ "regexp",
+		  "/a(/ x\n/ok/q w\n/(a)/ $2\nendif\n/a/\n",
+		  { "line 1: Unmatched ( or \\(",
+		    "line 2: unknown regexp option \"q\"",
+		    "line 3: out of range replacement index",
+		    "line 4: ENDIF without matching IF",
+		    "line 5: no replacement text: using empty string" } },
+		{ "pcre",
+		  "/a(/ x\n/noend\n/[/ y\n!/a(b)/ $1\nfoo z\n",
+		  { "line 1: error in regex at offset 2: missing closing "
+		    "parenthesis",
+		    "line 2: no closing delimiter",
+		    "line 3: error in regex at offset 1: missing terminating ]",
+		    "line 4: $number found in negative match",
+		    "line 5: no regular expression" } },
+		{ "texthash",
+		  "a b\nc\n\"q x\na dup\nd: e\n",
+		  { "line 2: expected format: key whitespace value",
+		    "line 3: unbalanced '\"'", "line 4: duplicate entry: \"a\"",
+		    "line 5: record is in \"key: value\" format" } },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		world_write(w, "bad", span_from(cases[i].text));
+		for (size_t k = 0; k < 5 && cases[i].want[k] != NULL; k++) {
+			world_map(w, mem_printf(w, "%s:%s", cases[i].type,
+						world_path(w, "bad")));
+			assert_true(world_logged(w, world_path(w, "bad,")));
+			world_map(w, mem_printf(w, "%s:%s", cases[i].type,
+						world_path(w, "bad")));
+			assert_true(world_logged(w, cases[i].want[k]));
+		}
+	}
 }
 
 int main(void)
@@ -144,6 +197,7 @@ int main(void)
 		cmocka_unit_test(regular_expressions_answer_in_order),
 		cmocka_unit_test(a_pattern_without_end_is_try_later),
 		cmocka_unit_test(what_users_may_send_is_not_substituted),
+		cmocka_unit_test(every_bad_line_is_named_with_its_file),
 	};
 
 	return cmocka_run_group_tests(tests, world_open, world_close);
