@@ -93,21 +93,9 @@ static bool is_out_of_step(const struct smtpd_session *s, int traits)
 static void refuse_out_of_step(struct smtpd_session *s)
 {
 	struct buf text;
-	struct span rest = span_take(s->input, 100);
 
 	buf_init(&text, s, 1024);
-	for (size_t i = 0; i < rest.len; i++) {
-		char c = rest.ptr[i];
-
-		if (c == '\r' || c == '\n')
-			buf_add_text(&text, c == '\r' ? "\\r" : "\\n");
-		else if (c == '\\')
-			buf_add_text(&text, "\\\\");
-		else if (ascii_is_print(c))
-			buf_add_char(&text, c);
-		else
-			buf_addf(&text, "\\%03o", (unsigned char)c);
-	}
+	session_add_escaped(&text, span_take(s->input, 100));
 	log_info("improper command pipelining after %s from %s: %s", s->where,
 		 s->client_text, buf_text(&text));
 	buf_done(&text);
@@ -134,7 +122,8 @@ static void unknown_command(struct smtpd_session *s, struct span verb,
 	s->where = "UNKNOWN";
 	if (is_noop_word(s, verb)) {
 		session_reply(s, "250 2.0.0 Ok");
-		s->junk++;
+		if (s->junk++ > s->server->conf->v.smtpd_junk_command_limit)
+			s->errors++;
 		return;
 	}
 	s->unknown.total++;
@@ -200,7 +189,7 @@ static void run_verb(struct smtpd_session *s, const struct smtp_verb *verb,
 		count->total--;
 		return;
 	}
-	if ((verb->traits & IS_JUNK) && ++s->junk > v->smtpd_junk_command_limit)
+	if ((verb->traits & IS_JUNK) && s->junk++ > v->smtpd_junk_command_limit)
 		s->errors++;
 	/* else its content comes first */
 	if (result != VERB_REPLACED &&
@@ -241,12 +230,47 @@ static const char *line_fault(const struct smtpd_session *s, struct span line)
 	return NULL;
 }
 
+/* smtpd_command_filter: false: it cannot say, the reply is made. */
+static bool filter_command(struct smtpd_session *s, TALLOC_CTX *tmp,
+			   struct span *line)
+{
+	struct fault fault = { 0 };
+	struct span other;
+	enum rc rc;
+
+	rc = maps_lookup(s->server->command_filter, tmp, *line, &other, &fault);
+	if (rc == RC_NONE)
+		return true;
+	if (rc != RC_OK) {
+		log_warning("%s: smtpd_command_filter: %s", s->client_text,
+			    fault.text);
+		session_reply(s, "451 4.3.0 Error: temporary lookup failure");
+		s->errors++;
+		return false;
+	}
+	if (s->waiter.memo == NULL)
+		log_info("%s: replacing command \"%.*s\" with \"%.*s\"",
+			 s->client_text, SPAN_FMT(span_take(*line, 100)),
+			 SPAN_FMT(span_take(other, 100)));
+	*line = other;
+	return true;
+}
+
 void session_command(struct smtpd_session *s, struct span line)
 {
-	const char *bad = line_fault(s, line);
 	const struct smtp_verb *verb;
 	struct smtp_command command;
+	SCRATCH TALLOC_CTX *tmp = NULL;
+	const char *bad = line_fault(s, line);
 
+	if (bad == NULL && s->server->command_filter != NULL) {
+		tmp = talloc_new(NULL);
+		if (!filter_command(s, tmp, &line)) {
+			end_after_many_errors(s);
+			return;
+		}
+		bad = line_fault(s, line);
+	}
 	if (bad != NULL) {
 		s->where = "UNKNOWN";
 		s->unknown.total++;
@@ -313,6 +337,7 @@ static bool take_command(struct smtpd_session *s)
 		line = span_take(line, max);
 		s->skip_line = lf < 0;
 	}
+	s->request_ends_ms = 0;
 	session_command(s, line);
 	if (is_to_run_again(s)) {
 		s->input = before;

@@ -54,16 +54,6 @@ static void warn_unsupported(const struct conf_values *v)
 		  "smtpd_milters: milters are not implemented yet" },
 		{ v->smtpd_proxy_filter[0] != '\0',
 		  "smtpd_proxy_filter: not implemented yet" },
-		{ v->smtpd_upstream_proxy_protocol[0] != '\0',
-		  "smtpd_upstream_proxy_protocol: not implemented yet" },
-		{ v->smtpd_command_filter[0] != '\0',
-		  "smtpd_command_filter: not implemented yet" },
-		{ v->smtpd_reject_footer[0] != '\0' ||
-			  v->smtpd_reject_footer_maps[0] != '\0',
-		  "smtpd_reject_footer: not implemented yet" },
-		{ v->smtpd_discard_ehlo_keyword_address_maps[0] != '\0',
-		  "smtpd_discard_ehlo_keyword_address_maps: not implemented "
-		  "yet" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(asks); i++)

@@ -13,36 +13,44 @@ struct smtpd_thread *smtpd_thread_new(TALLOC_CTX *mem)
 	return thread;
 }
 
+static const struct {
+	const char *name;
+	int bit;
+} ehlo_names[] = {
+	{ "pipelining", EHLO_PIPELINING },
+	{ "size", EHLO_SIZE },
+	{ "vrfy", EHLO_VRFY },
+	{ "etrn", EHLO_ETRN },
+	{ "starttls", EHLO_STARTTLS },
+	{ "auth", EHLO_AUTH },
+	{ "verp", EHLO_VERP },
+	{ "xclient", EHLO_XCLIENT },
+	{ "xforward", EHLO_XFORWARD },
+	{ "enhancedstatuscodes", EHLO_ENHANCEDSTATUSCODES },
+	{ "8bitmime", EHLO_8BITMIME },
+	{ "dsn", EHLO_DSN },
+	{ "smtputf8", EHLO_SMTPUTF8 },
+	{ "chunking", EHLO_CHUNKING },
+	{ "requiretls", EHLO_REQUIRETLS },
+	{ "silent-discard", EHLO_SILENT },
+};
+
+void ehlo_keywords_add(int bits, struct buf *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(ehlo_names); i++)
+		if (bits & ehlo_names[i].bit)
+			buf_addf(out, " %s", ehlo_names[i].name);
+}
+
 int ehlo_keywords_parse(const char *text)
 {
-	static const struct {
-		const char *name;
-		int bit;
-	} names[] = {
-		{ "pipelining", EHLO_PIPELINING },
-		{ "size", EHLO_SIZE },
-		{ "vrfy", EHLO_VRFY },
-		{ "etrn", EHLO_ETRN },
-		{ "starttls", EHLO_STARTTLS },
-		{ "auth", EHLO_AUTH },
-		{ "verp", EHLO_VERP },
-		{ "xclient", EHLO_XCLIENT },
-		{ "xforward", EHLO_XFORWARD },
-		{ "enhancedstatuscodes", EHLO_ENHANCEDSTATUSCODES },
-		{ "8bitmime", EHLO_8BITMIME },
-		{ "dsn", EHLO_DSN },
-		{ "smtputf8", EHLO_SMTPUTF8 },
-		{ "chunking", EHLO_CHUNKING },
-		{ "requiretls", EHLO_REQUIRETLS },
-		{ "silent-discard", EHLO_SILENT },
-	};
 	struct span rest = span_from(text), word;
 	int bits = 0;
 
 	while (span_token(&rest, ", \t\r\n", &word))
-		for (size_t i = 0; i < ARRAY_LEN(names); i++)
-			if (span_is_nocase(word, names[i].name))
-				bits |= names[i].bit;
+		for (size_t i = 0; i < ARRAY_LEN(ehlo_names); i++)
+			if (span_is_nocase(word, ehlo_names[i].name))
+				bits |= ehlo_names[i].bit;
 	return bits;
 }
 
@@ -99,6 +107,45 @@ static bool names_hosts(const char *text)
 	return false;
 }
 
+static enum rc open_maps(struct smtpd_server *server, struct fault *fault)
+{
+	const struct conf_values *v = &server->conf->v;
+	const struct {
+		const char *parameter, *text;
+		struct maps **maps;
+	} all[] = {
+		{ "smtpd_reject_footer_maps", v->smtpd_reject_footer_maps,
+		  &server->footer_maps },
+		{ "smtpd_command_filter", v->smtpd_command_filter,
+		  &server->command_filter },
+		{ "smtpd_discard_ehlo_keyword_address_maps",
+		  v->smtpd_discard_ehlo_keyword_address_maps,
+		  &server->discard_maps },
+	};
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(all); i++)
+		if (all[i].text[0] != '\0')
+			rc = maps_open(server, server->conf, all[i].parameter,
+				       all[i].text, MAP_FOLD, all[i].maps,
+				       fault);
+	return rc;
+}
+
+static enum rc configure_proxy(struct smtpd_server *server, struct fault *fault)
+{
+	struct span protocol =
+		span_from(server->conf->v.smtpd_upstream_proxy_protocol);
+
+	server->haproxy = span_is(protocol, "haproxy");
+	if (server->haproxy || protocol.len == 0)
+		return RC_OK;
+	return fault_set(fault, RC_CONF, "4.3.5",
+			 "parameter smtpd_upstream_proxy_protocol: \"%.*s\" is "
+			 "not haproxy",
+			 SPAN_FMT(protocol));
+}
+
 enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 {
 	const struct conf_values *v = &server->conf->v;
@@ -138,7 +185,12 @@ enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 	server->exceptions_name_hosts =
 		names_hosts(v->smtpd_client_event_limit_exceptions);
 	configure_local_clients(server);
-	return configure_bare_lf(server, fault);
+	rc = open_maps(server, fault);
+	if (rc == RC_OK)
+		rc = configure_proxy(server, fault);
+	if (rc == RC_OK)
+		rc = configure_bare_lf(server, fault);
+	return rc;
 }
 
 enum rc smtpd_server_open_rules(struct smtpd_server *server,

@@ -62,6 +62,10 @@ struct smtpd_server {
 	struct match_list *bare_lf_exclusions;
 	struct match_list *flush_domains;
 	struct match_list *forbidden;
+	struct maps *footer_maps;   /* NULL: no smtpd_reject_footer_maps */
+	struct maps *command_filter; /* NULL: no smtpd_command_filter */
+	struct maps *discard_maps;  /* by address; NULL: none */
+	bool haproxy; /* smtpd_upstream_proxy_protocol */
 	struct match_list *xclient_hosts, *xforward_hosts;
 	struct client_table *clients;
 	bool exceptions_name_hosts; /* a name may exempt from limits */
@@ -86,6 +90,8 @@ MUST_CHECK enum rc smtpd_server_tls_level(struct smtpd_server *server,
 					  struct fault *fault);
 /* Keywords of smtpd_discard_ehlo_keywords as bits. */
 int ehlo_keywords_parse(const char *text);
+/* " name" for each. */
+void ehlo_keywords_add(int bits, struct buf *out);
 
 /* What a thread keeps: the memory in which input and replies are worked on. */
 enum { SMTPD_INPUT_BYTES = 64 * 1024, SMTPD_OUTPUT_BYTES = 64 * 1024 };

@@ -220,6 +220,34 @@ static enum workers_next finish(struct smtpd_session *s)
 	return WORKERS_END;
 }
 
+/* Between two messages, with nothing half read. */
+static bool is_idle(const struct smtpd_session *s)
+{
+	return s->phase == PHASE_COMMAND && s->transaction == NULL &&
+	       s->input.len == 0;
+}
+
+/* The end of the request that the client is in the middle of: it does not move
+ * with every byte, only when a new request begins. */
+static uint64_t request_end(struct smtpd_session *s, uint64_t latest_ms)
+{
+	if (s->request_ends_ms == 0 ||
+	    (s->phase == PHASE_COMMAND && s->input.len == 0))
+		s->request_ends_ms = latest_ms;
+	return MIN_OF(s->request_ends_ms, latest_ms);
+}
+
+/* Bytes of content give a little more time, up to the whole of it. */
+static void request_extend(struct smtpd_session *s, size_t bytes)
+{
+	const struct conf_values *v = &s->server->conf->v;
+
+	if (v->smtpd_per_request_deadline && s->request_ends_ms != 0 &&
+	    (s->phase == PHASE_DATA || s->phase == PHASE_BDAT))
+		s->request_ends_ms += (uint64_t)bytes * 1000 /
+				      (uint64_t)v->smtpd_min_data_rate;
+}
+
 static enum workers_next park(struct smtpd_session *s, uint32_t want)
 {
 	const struct conf_values *v = &s->server->conf->v;
@@ -231,6 +259,13 @@ static enum workers_next park(struct smtpd_session *s, uint32_t want)
 		keep(s, &s->unread, s->input);
 	s->ws.want = want;
 	s->ws.deadline_ms = clock_mono_ms() + (uint64_t)timeout_s * 1000;
+	if (s->phase == PHASE_PROXY)
+		s->ws.deadline_ms =
+			s->accepted_ms +
+			(uint64_t)v->smtpd_upstream_proxy_timeout * 1000;
+	else if (v->smtpd_per_request_deadline &&
+		 s->phase != PHASE_HANDSHAKE)
+		s->ws.deadline_ms = request_end(s, s->ws.deadline_ms);
 	return WORKERS_PARK;
 }
 
@@ -258,13 +293,6 @@ static enum workers_next wait_for_answer(struct smtpd_session *s)
 	return WORKERS_SLEEP;
 }
 
-/* Between two messages, with nothing half read. */
-static bool is_idle(const struct smtpd_session *s)
-{
-	return s->phase == PHASE_COMMAND && s->transaction == NULL &&
-	       s->input.len == 0;
-}
-
 static void say_closing(struct smtpd_session *s)
 {
 	session_reply(s, "421 4.3.2 %s Error: server is shutting down",
@@ -275,9 +303,15 @@ static void say_closing(struct smtpd_session *s)
 static enum workers_next work(struct smtpd_session *s, bool bytes_wait)
 {
 	bool linger = !bytes_wait, full;
+	size_t before;
 	enum io io;
 
 	for (int reads = 0;;) {
+		if (s->phase == PHASE_PROXY) {
+			session_start_go_on(s);
+			if (s->phase == PHASE_PROXY)
+				return park(s, EPOLLIN);
+		}
 		if (s->phase == PHASE_HANDSHAKE) {
 			enum tls_io tls = session_tls_go_on(s);
 
@@ -306,6 +340,7 @@ static enum workers_next work(struct smtpd_session *s, bool bytes_wait)
 		if (linger && !(s->tls != NULL && tls_has_input(s->tls)) &&
 		    (reads >= READS_PER_RUN || !may_linger(s)))
 			return park(s, EPOLLIN);
+		before = s->input.len;
 		io = linger ? read_lingering(s) : read_more(s, false);
 		if (io == IO_GONE)
 			return lost(s);
@@ -313,11 +348,16 @@ static enum workers_next work(struct smtpd_session *s, bool bytes_wait)
 			return park(s, io == IO_AGAIN ? EPOLLIN : EPOLLOUT);
 		reads++;
 		linger = true;
+		request_extend(s, s->input.len - before);
 	}
 }
 
 static void timed_out(struct smtpd_session *s)
 {
+	if (s->phase == PHASE_PROXY) {
+		session_proxy_failed(s, "timeout error");
+		return;
+	}
 	session_log_abort(s, "timeout");
 	if (s->phase != PHASE_HANDSHAKE && s->unsent.len == 0)
 		session_reply(s, "421 4.4.2 %s Error: timeout exceeded",

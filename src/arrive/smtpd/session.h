@@ -21,6 +21,7 @@
 #include "mail/smtp_command.h"
 
 enum session_phase {
+	PHASE_PROXY,	 /* its proxy says for whom it connects */
 	PHASE_START,	 /* nothing said yet */
 	PHASE_HANDSHAKE, /* TLS */
 	PHASE_COMMAND,
@@ -30,8 +31,9 @@ enum session_phase {
 	PHASE_END,	 /* flush, then close */
 };
 
-/* The steps of PHASE_START. */
+/* The steps of PHASE_PROXY (the first) and PHASE_START. */
 enum session_start {
+	START_PROXY,
 	START_ADDRESS,
 	START_NAME,
 	START_RULES,
@@ -66,6 +68,7 @@ struct smtpd_session {
 	struct net_network client_key, counted_key; /* for its limits */
 	struct client_counts counted; /* by connecting; 0: not counted */
 	bool is_local; /* local_header_rewrite_clients */
+	int discard;	/* enum ehlo_keyword bits that it does not get */
 	bool strict_lf; /* bare LF ends no data */
 	char *helo;    /* NULL before HELO */
 	bool esmtp;
@@ -97,6 +100,7 @@ struct smtpd_session {
 	bool bare_lf_seen;
 	bool skip_line;	   /* the rest of a command line that was too long */
 	uint64_t accepted_ms;
+	uint64_t request_ends_ms; /* smtpd_per_request_deadline; 0: none yet */
 };
 
 /* Who the client says sent it the next message. Texts may be NULL. */
@@ -145,6 +149,8 @@ void session_log(struct smtpd_session *s, const char *what, const char *stage,
 /* args: "FROM:<...>", or the address alone */
 void session_log_bad_address(struct smtpd_session *s, const char *verb,
 			     struct span args);
+/* Bytes of a client for the log: "\\r\\n\\000". */
+void session_add_escaped(struct buf *text, struct span bytes);
 /* The queue id, or "NOQUEUE". */
 const char *session_id(const struct smtpd_session *s);
 /* A failure of a lower floor as a reply: "451 4.3.0 Error: ...". */
@@ -210,6 +216,8 @@ bool session_take_chunk(struct smtpd_session *s);
 /* After STARTTLS, or at once with smtpd_tls_wrappermode. */
 void session_tls_begin(struct smtpd_session *s);
 enum tls_io session_tls_go_on(struct smtpd_session *s);
+/* PHASE_PROXY: the proxy is not heard out in time, or not at all. */
+void session_proxy_failed(struct smtpd_session *s, const char *why);
 /* PHASE_START: from accept to the greeting. With waits_until_ms set it is to be
  * called again. */
 void session_start_go_on(struct smtpd_session *s);

@@ -1,26 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a session says: to the client, and to the log. */
 #include "arrive/smtpd/command.h"
+#include "arrive/smtpd/footer.h"
 #include "arrive/smtpd/session.h"
 #include "base/clock.h"
 #include "sys/log.h"
+
+static bool has_footer(const struct smtpd_session *s, const char *reply)
+{
+	return (reply[0] == '4' || reply[0] == '5') &&
+	       (s->server->conf->v.smtpd_reject_footer[0] != '\0' ||
+		s->server->footer_maps != NULL);
+}
 
 void session_reply(struct smtpd_session *s, const char *format, ...)
 {
 	const struct conf_values *v = &s->server->conf->v;
 	struct buf *output = &s->thread->output;
+	size_t begin = output->len;
 	va_list args;
 
 	va_start(args, format);
 	buf_vaddf(output, format, args);
 	va_end(args);
-	buf_add_text(output, "\r\n");
+	if (output->len > begin && has_footer(s, output->data + begin)) {
+		char *reply = mem_strdup(s, output->data + begin);
+
+		output->len = begin;
+		if (!footer_add(s, span_from(reply), output))
+			buf_addf(output, "%s\r\n", reply);
+		talloc_free(reply);
+	} else {
+		buf_add_text(output, "\r\n");
+	}
 	/* who makes errors hears everything late */
 	if (s->errors >= v->smtpd_soft_error_limit &&
 	    v->smtpd_error_sleep_time > 0)
 		s->sleep_until_ms =
 			clock_mono_ms() +
 			(uint64_t)v->smtpd_error_sleep_time * 1000;
+}
+
+void session_add_escaped(struct buf *text, struct span bytes)
+{
+	for (size_t i = 0; i < bytes.len; i++) {
+		char c = bytes.ptr[i];
+
+		if (c == '\r' || c == '\n')
+			buf_add_text(text, c == '\r' ? "\\r" : "\\n");
+		else if (c == '\\')
+			buf_add_text(text, "\\\\");
+		else if (ascii_is_print(c))
+			buf_add_char(text, c);
+		else
+			buf_addf(text, "\\%03o", (unsigned char)c);
+	}
 }
 
 const char *session_id(const struct smtpd_session *s)

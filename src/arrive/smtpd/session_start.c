@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From accept to the greeting: who is it, and may it speak at all? */
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "arrive/smtpd/client_name.h"
+#include "arrive/smtpd/haproxy.h"
 #include "arrive/smtpd/rehearsal.h"
 #include "arrive/smtpd/session.h"
 #include "sys/log.h"
@@ -33,6 +37,28 @@ static void settle_lf_rules(struct smtpd_session *s)
 					 &fault) != RC_OK;
 }
 
+/* Which EHLO keywords this client does not get. */
+static void settle_keywords(struct smtpd_session *s)
+{
+	struct maps *maps = s->server->discard_maps;
+	SCRATCH TALLOC_CTX *tmp = NULL;
+	struct fault fault = { 0 };
+	struct span value;
+	enum rc rc;
+
+	s->discard = s->server->discard;
+	if (maps == NULL)
+		return;
+	tmp = talloc_new(NULL);
+	rc = maps_lookup(maps, tmp, span_from(s->client_address), &value,
+			 &fault);
+	if (rc == RC_OK)
+		s->discard = ehlo_keywords_parse(mem_span_dup(tmp, value));
+	else if (rc != RC_NONE)
+		log_warning("smtpd_discard_ehlo_keyword_address_maps: %s",
+			    fault.text);
+}
+
 void session_client_changed(struct smtpd_session *s)
 {
 	const struct conf_values *v = &s->server->conf->v;
@@ -47,20 +73,102 @@ void session_client_changed(struct smtpd_session *s)
 	s->is_local = is_local_client(s);
 	session_limits_learn(s);
 	settle_lf_rules(s);
+	settle_keywords(s);
 }
 
-/* Where the client connected to. */
+static void set_port(struct smtpd_session *s, char **text,
+		     const struct net_address *address)
+{
+	talloc_free(*text);
+	*text = mem_printf(s, "%u", net_address_port(address));
+}
+
+/* ---- haproxy ---- */
+
+void session_proxy_failed(struct smtpd_session *s, const char *why)
+{
+	struct buf bytes;
+
+	buf_init(&bytes, s, 4096);
+	session_add_escaped(&bytes, s->input);
+	log_warning("haproxy read: %s%s%s", why, bytes.len > 0 ? ": " : "",
+		    buf_text(&bytes));
+	buf_done(&bytes);
+	client_name_unknown(s);
+	session_client_changed(s);
+	log_info("connect from %s", s->client_text);
+	session_reply(s, "421 4.3.0 %s Server local error",
+		      s->server->conf->v.myhostname);
+	session_end(s);
+}
+
+static void take_proxy(struct smtpd_session *s, const struct haproxy *haproxy)
+{
+	char text[NET_ADDRESS_TEXT_MAX];
+
+	s->input = (struct span){ NULL, 0 };
+	if (haproxy->is_local)
+		return;
+	session_set_text(s, &s->client_address,
+			 net_address_text(&haproxy->client, text));
+	session_set_text(s, &s->server_address,
+			 net_address_text(&haproxy->server, text));
+	set_port(s, &s->client_port, &haproxy->client);
+	set_port(s, &s->server_port, &haproxy->server);
+}
+
+/* Nothing behind the header may be read: it can be TLS. So bytes are looked at
+ * first, and then taken as far as they belong to the header. */
+static enum session_start start_proxy(struct smtpd_session *s)
+{
+	char *room = s->thread->input + s->input.len;
+	struct haproxy haproxy;
+	struct fault fault = { 0 };
+	size_t size, have = s->input.len;
+	enum rc rc;
+	ssize_t n;
+
+	if (!s->server->haproxy || s->server->rehearsal != NULL)
+		return START_ADDRESS;
+	if (have > 0 && s->input.ptr != s->thread->input)
+		memmove(s->thread->input, s->input.ptr, have);
+	n = recv(s->ws.fd, room, HAPROXY_MAX_BYTES - have,
+		 MSG_PEEK | MSG_DONTWAIT);
+	s->input = (struct span){ s->thread->input,
+				  have + (size_t)MAX_OF(n, (ssize_t)0) };
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return START_PROXY;
+	rc = n <= 0 ? fault_set(&fault, RC_PERM, "4.3.0", "EOF") :
+		      haproxy_parse(s->input, &haproxy, &size, &fault);
+	if (rc == RC_OK)
+		s->input.len = size;
+	if (n > 0 && recv(s->ws.fd, room, s->input.len - have, MSG_DONTWAIT) !=
+			     (ssize_t)(s->input.len - have))
+		rc = fault_set(&fault, RC_PERM, "4.3.0", "EOF");
+	if (rc == RC_NONE)
+		return START_PROXY;
+	if (rc != RC_OK) {
+		session_proxy_failed(s, fault.text);
+		return START_DONE;
+	}
+	take_proxy(s, &haproxy);
+	return START_ADDRESS;
+}
+
+/* ---- who it is ---- */
+
+/* Where the client connected to, unless a proxy has said it. */
 static void learn_server(struct smtpd_session *s)
 {
 	char local_text[NET_ADDRESS_TEXT_MAX];
-	struct net_address local;
+	struct net_address local = { 0 };
 	bool known = net_address_local(s->ws.fd, &local);
 
+	if (s->server_address != NULL)
+		return;
 	session_set_text(s, &s->server_address,
 			 known ? net_address_text(&local, local_text) : "");
-	talloc_free(s->server_port);
-	s->server_port = mem_printf(
-		s, "%u", known ? (unsigned)net_address_port(&local) : 0);
+	set_port(s, &s->server_port, &local);
 	if (s->server->rehearsal != NULL)
 		rehearsal_learn(s);
 }
@@ -111,14 +219,20 @@ static enum session_start start_rules(struct smtpd_session *s)
 void session_start_go_on(struct smtpd_session *s)
 {
 	static enum session_start (*const steps[])(struct smtpd_session * s) = {
+		[START_PROXY] = start_proxy,
 		[START_ADDRESS] = start_address,
 		[START_NAME] = start_name,
 		[START_RULES] = start_rules,
 	};
 
-	s->phase = PHASE_START;
-	while (s->start != START_DONE && s->waits_until_ms == 0)
+	s->phase = s->start == START_PROXY ? PHASE_PROXY : PHASE_START;
+	while (s->start != START_DONE && s->waits_until_ms == 0) {
 		s->start = steps[s->start](s);
+		if (s->start == START_PROXY)
+			return;
+		if (s->phase == PHASE_PROXY)
+			s->phase = PHASE_START;
+	}
 	if (s->start == START_DONE && s->phase == PHASE_START)
 		s->phase = PHASE_COMMAND;
 }

@@ -60,7 +60,7 @@ enum verb_result verb_bdat(struct smtpd_session *s, struct span args)
 	bool first = !s->bdat.seen;
 	const char *no;
 
-	if (s->server->discard & EHLO_CHUNKING)
+	if (s->discard & EHLO_CHUNKING)
 		return give_up(s, "521 5.5.1 Error: command not implemented");
 	if (!parse(args, &s->bdat.size, &s->bdat.last)) {
 		log_warning("%s: malformed BDAT command syntax from %s: "

@@ -50,7 +50,21 @@ static int offered(struct smtpd_session *s)
 		offer |= EHLO_XCLIENT;
 	if (session_may_forward(s) == RC_OK)
 		offer |= EHLO_XFORWARD;
-	return offer & ~server->discard;
+	return offer & ~s->discard;
+}
+
+static void log_discarded(struct smtpd_session *s)
+{
+	struct buf line;
+
+	if (s->discard == 0 || (s->discard & EHLO_SILENT))
+		return;
+	buf_init(&line, s, 1024);
+	ehlo_keywords_add(s->discard, &line);
+	for (size_t i = 0; i < line.len; i++)
+		line.data[i] = ascii_upper(line.data[i]);
+	log_info("discarding EHLO keywords:%s", buf_text(&line));
+	buf_done(&line);
 }
 
 enum verb_result verb_ehlo(struct smtpd_session *s, struct span args)
@@ -82,6 +96,7 @@ enum verb_result verb_ehlo(struct smtpd_session *s, struct span args)
 	if (!greet(s, "EHLO", args, true))
 		return VERB_FAILED;
 	offer = offered(s);
+	log_discarded(s);
 	snprintf(size_text, sizeof(size_text), "SIZE %ld", size);
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
 		if (!(offer & order[i].keyword))

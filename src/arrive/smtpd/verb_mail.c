@@ -11,7 +11,7 @@ static const char *refusal(const struct smtpd_session *s,
 	if (mail->has_size && v->message_size_limit > 0 &&
 	    mail->size_bytes > (uint64_t)v->message_size_limit)
 		return "552 5.3.4 Message size exceeds fixed limit";
-	if ((s->server->discard & EHLO_DSN) &&
+	if ((s->discard & EHLO_DSN) &&
 	    (mail->ret != SMTP_RET_NONE || mail->envid.ptr != NULL))
 		return "501 5.7.1 DSN support is disabled";
 	if (v->smtputf8_enable && v->strict_smtputf8 && !mail->smtputf8 &&
@@ -65,6 +65,12 @@ enum verb_result verb_mail(struct smtpd_session *s, struct span args)
 		t->sasl_sender = mem_span_dup(t, t->mail.auth);
 	s->transaction = t;
 	if (!is_acceptable(s)) {
+		session_reset(s);
+		return VERB_FAILED;
+	}
+	if (!v->smtpd_delay_open_until_valid_rcpt &&
+	    transaction_open(s, &fault) != RC_OK) {
+		session_reply_fault(s, &fault);
 		session_reset(s);
 		return VERB_FAILED;
 	}

@@ -18,7 +18,7 @@ static bool parse(struct smtpd_session *s, TALLOC_CTX *mem, struct span args,
 		session_reply(s, "%d %s %s", code, fault.dsn, fault.text);
 		return false;
 	}
-	if ((s->server->discard & EHLO_DSN) &&
+	if ((s->discard & EHLO_DSN) &&
 	    (rcpt->notify != 0 || rcpt->orcpt.ptr != NULL)) {
 		session_reply(s, "501 5.7.1 DSN support is disabled");
 		return false;

@@ -13,7 +13,7 @@ enum verb_result verb_starttls(struct smtpd_session *s, struct span args)
 		return VERB_FAILED;
 	}
 	if (s->server->tls_level == TLS_NONE ||
-	    (s->server->discard & EHLO_STARTTLS)) {
+	    (s->discard & EHLO_STARTTLS)) {
 		session_reply(s, "502 5.5.1 Error: command not implemented");
 		return VERB_FAILED;
 	}
