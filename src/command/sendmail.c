@@ -102,9 +102,7 @@ static int mode_run(TALLOC_CTX *mem, struct sendmail *s)
 		arguments_refuse(s, "stand-alone SMTP");
 		return sendmail_smtp(mem, s);
 	case SENDMAIL_VERIFY:
-		sendmail_die(EX_UNAVAILABLE,
-			     "-bv: address verification reports are not "
-			     "available");
+		return sendmail_verify(mem, s);
 	case SENDMAIL_MAILQ:
 		arguments_refuse(s, "display queue");
 		queue_command(mem, s);

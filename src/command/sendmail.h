@@ -44,6 +44,10 @@ struct sendmail *sendmail_options(TALLOC_CTX *mem, int argc, char **argv);
  * exit status. */
 int sendmail_submit(TALLOC_CTX *mem, const struct sendmail *options);
 
+/* -bv: have each recipient tried without a message; the sender gets a report.
+ * Returns the exit status. */
+int sendmail_verify(TALLOC_CTX *mem, const struct sendmail *options);
+
 /* -bs: an SMTP dialogue on standard input and output, for programs that know no
  * other way. Each message goes to postdrop. Returns the exit status. */
 int sendmail_smtp(TALLOC_CTX *mem, const struct sendmail *options);

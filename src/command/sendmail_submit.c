@@ -129,9 +129,10 @@ static void head_fill(struct submit *s)
 	s->head.ret = o->ret;
 	s->head.body = o->body;
 	s->head.gateway = o->gateway;
-	if (o->verbose > 0) /* a report of what became of it */
-		s->head.notify = DSN_NOTIFY_SUCCESS | DSN_NOTIFY_FAILURE |
-				 DSN_NOTIFY_DELAY;
+	if (o->mode == SENDMAIL_VERIFY)
+		s->head.trace = MAILDROP_TRACE_PROBE;
+	else if (o->verbose == 1) /* said twice it is for debugging */
+		s->head.trace = MAILDROP_TRACE_REPORT;
 	for (size_t i = 0; o->recipients[i] != NULL; i++) {
 		struct span text = span_from(o->recipients[i]);
 
@@ -315,6 +316,38 @@ static enum line_ends line_ends_setting(const struct conf *conf)
 	sendmail_die(EX_CONFIG,
 		     "bad configuration: sendmail_fix_line_endings = %.*s",
 		     SPAN_FMT(text));
+}
+
+/* -bv: a message of our own, so that there is something to ask about. */
+static void probe_write(struct submit *s)
+{
+	struct buf text;
+
+	buf_init(&text, s->mem, HEADER_MAX_BYTES);
+	buf_addf(&text, "From: %s\nSubject: probe\nTo:",
+		 address_quote(s->mem, span_from(s->head.sender)));
+	for (size_t i = 0; i < s->head.recipient_count; i++)
+		buf_addf(&text, "%s%s", i == 0 ? " " : ",\n\t",
+			 address_quote(s->mem,
+				       span_from(s->head.recipients[i])));
+	buf_add_text(&text, "\n\n");
+	head_send(s);
+	drop_pipe_add(s->pipe, buf_span(&text));
+}
+
+int sendmail_verify(TALLOC_CTX *mem, const struct sendmail *options)
+{
+	struct submit *s = mem_new(mem, struct submit);
+
+	if (options->extract)
+		sendmail_die(EX_TEMPFAIL,
+			     "-t option cannot be used with -bv");
+	signal(SIGPIPE, SIG_IGN);
+	s->mem = s;
+	s->options = options;
+	head_fill(s);
+	probe_write(s);
+	return drop_pipe_close(s->pipe);
 }
 
 int sendmail_submit(TALLOC_CTX *mem, const struct sendmail *options)

@@ -73,6 +73,30 @@ static size_t result_count(const struct delivery *d, size_t at)
 	return count;
 }
 
+/* By way of what each recipient went, for a report to the sender. */
+static void relays_send(struct agent_link *link, struct delivery *d)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(d);
+	const struct delivery_request *request = d->request;
+	uint32_t count = 0;
+	struct packet_out out;
+
+	for (size_t i = 0; i < request->recipient_count; i++)
+		count += d->settled[i] == DELIVERY_SETTLED &&
+			 d->relays[i] != NULL;
+	packet_begin(&out, tmp, WIRE_RESULT_RELAY);
+	packet_put_u64(&out, request->id);
+	packet_put_u32(&out, count);
+	for (size_t i = 0; i < request->recipient_count; i++) {
+		if (d->settled[i] != DELIVERY_SETTLED || d->relays[i] == NULL)
+			continue;
+		packet_put_u32(&out, request->recipient_index[i]);
+		packet_put_text(&out, d->relays[i]);
+	}
+	if (count > 0)
+		result_send(link, &out, d);
+}
+
 static void link_report(void *arg, struct delivery *d, bool done)
 {
 	struct agent_link *link = arg;
@@ -82,6 +106,8 @@ static void link_report(void *arg, struct delivery *d, bool done)
 		left += d->settled[i] == DELIVERY_SETTLED;
 	if (left == 0 && !done)
 		return;
+	if (d->relays != NULL)
+		relays_send(link, d);
 	do {
 		SCRATCH TALLOC_CTX *tmp = talloc_new(d);
 		size_t count = result_count(d, at);

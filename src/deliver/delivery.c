@@ -21,6 +21,9 @@ enum rc delivery_open(const struct conf *conf, struct delivery_request *request,
 	d->statuses =
 	    mem_array(d, struct delivery_status, request->recipient_count + 1);
 	d->settled = mem_array(d, uint8_t, request->recipient_count + 1);
+	if ((request->env->flags & ENVELOPE_REPORT) != 0)
+		d->relays = mem_array(d, const char *,
+				      request->recipient_count + 1);
 	*ret_delivery = d;
 	if (image_open(d, request->fd, request->image_offset, false, &d->image,
 		       fault) != RC_OK)
@@ -31,6 +34,11 @@ enum rc delivery_open(const struct conf *conf, struct delivery_request *request,
 bool delivery_is_open(const struct delivery *d, size_t recipient)
 {
 	return d->settled[recipient] == DELIVERY_OPEN;
+}
+
+bool delivery_is_probe(const struct delivery *d)
+{
+	return (d->request->env->flags & ENVELOPE_PROBE) != 0;
 }
 
 void delivery_delay_format(char *into, size_t size, int64_t delay_us,
@@ -81,9 +89,22 @@ static void delays_format(struct buf *line, const struct delivery *d)
 	}
 }
 
+static const char *probe_word(const struct delivery *d,
+			      const struct outcome *out)
+{
+	if (out->action == DELIVERY_SENT)
+		return "deliverable";
+	if ((d->request->env->flags & ENVELOPE_VERIFY) != 0 &&
+	    !d->conf->v.address_verify_negative_cache)
+		return "undeliverable-but-not-cached";
+	return "undeliverable";
+}
+
 static const char *status_word(const struct delivery *d,
 			       const struct outcome *out)
 {
+	if (delivery_is_probe(d))
+		return probe_word(d, out);
 	switch (out->action) {
 	case DELIVERY_SENT:
 		return "sent";
@@ -184,7 +205,8 @@ static const char *text_cut(TALLOC_CTX *mem, const char *text)
 static enum delivery_action action_final(const struct delivery *d,
 					 enum delivery_action action)
 {
-	return action == DELIVERY_BOUNCED && d->conf->v.soft_bounce
+	return action == DELIVERY_BOUNCED && d->conf->v.soft_bounce &&
+		       !delivery_is_probe(d)
 		   ? DELIVERY_DEFERRED
 		   : action;
 }
@@ -204,6 +226,7 @@ void delivery_record(struct delivery *d, size_t recipient,
 {
 	static const char *const dsn_action[] = {"delivered", "delayed",
 						 "failed"};
+	const bool probe = delivery_is_probe(d);
 	struct delivery_status *status = &d->statuses[recipient];
 
 	assert(d->settled[recipient] == DELIVERY_OPEN);
@@ -215,6 +238,12 @@ void delivery_record(struct delivery *d, size_t recipient,
 	status->dsn_action = out->dsn_action != NULL
 				 ? out->dsn_action
 				 : dsn_action[status->action];
+	if (probe)
+		status->dsn_action = out->action == DELIVERY_SENT
+					 ? "deliverable"
+					 : "undeliverable";
+	if (d->relays != NULL && out->relay != NULL)
+		d->relays[recipient] = mem_strdup(d, out->relay);
 	if (out->remote_mta != NULL)
 		status->remote_mta = mem_strdup(d, out->remote_mta);
 	status->diag_type =

@@ -33,6 +33,7 @@ struct delivery {
 	uint64_t handoff_us;   /* the agent has it */
 	uint64_t connected_us; /* ready to send; 0: no network in it */
 	struct delivery_status *statuses; /* one for each recipient */
+	const char **relays;	/* with ENVELOPE_REPORT: one for each, or NULL */
 	uint8_t *settled;		  /* enum delivery_settled */
 	size_t open_count;
 	/* Why no session with any host of the destination could be begun; rc
@@ -80,6 +81,8 @@ void delivery_settle_open(struct delivery *delivery,
 /* From a fault: RC_PERM bounces, everything else is tried again. */
 void delivery_settle_fault(struct delivery *delivery, size_t recipient,
 			   const struct fault *fault, const char *relay);
+/* Nothing is to be delivered: would it be? */
+bool delivery_is_probe(const struct delivery *delivery);
 bool delivery_is_open(const struct delivery *delivery, size_t recipient);
 /* done: the last report; later calls do nothing. */
 void delivery_report(struct delivery *delivery, bool done);

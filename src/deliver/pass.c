@@ -32,8 +32,15 @@ static enum rc answer_read(TALLOC_CTX *mem, int sock,
 		struct packet_in in;
 		uint32_t count;
 
-		if (packet_of(mem, sock, WIRE_RESULT, &in, fault) != RC_OK)
-			return fault->rc;
+		if (packet_receive(mem, sock, &in, fault) != RC_OK)
+			return fault_set(fault, RC_TEMP, "4.3.0", "no answer");
+		if (in.fd >= 0)
+			close(in.fd);
+		if (in.type == WIRE_RESULT_RELAY)
+			continue;
+		if (in.type != WIRE_RESULT)
+			return fault_set(fault, RC_TEMP, "4.3.0",
+					 "unexpected answer");
 		packet_take_u64(&in);
 		done = packet_take_u32(&in) != 0;
 		count = packet_take_u32(&in);

@@ -116,6 +116,7 @@ static struct attempt *attempt_new(struct qmgr *qmgr, struct message *message,
 	message_unpark(qmgr->index, message);
 	message_set_state(qmgr->index, message, MESSAGE_ACTIVE, 0);
 	qmgr->active_recipients += (uint32_t)env->recipient_count;
+	qmgr->probes += (env->flags & ENVELOPE_VERIFY) != 0;
 	return attempt;
 }
 
@@ -124,6 +125,7 @@ void attempt_free(struct attempt *attempt)
 	assert(attempt->deliveries == NULL && attempt->notices == 0);
 	attempt->qmgr->active_recipients -=
 		(uint32_t)attempt->env->recipient_count;
+	attempt->qmgr->probes -= (attempt->env->flags & ENVELOPE_VERIFY) != 0;
 	attempt->message->attempt = NULL;
 	talloc_free(attempt);
 }
@@ -152,7 +154,9 @@ static void attempt_route(struct attempt *attempt)
 	for (uint32_t i = 0; i < attempt->env->recipient_count; i++)
 		if (attempt->parts[i].state == PART_TODO)
 			routings[at++].recipient = i;
-	if (resolver_is_quick(attempt->qmgr->conf->resolver)) {
+	if (resolver_is_quick(attempt->qmgr->conf->resolver) &&
+	    ((attempt->env->flags & ENVELOPE_VERIFY) == 0 ||
+	     resolver_is_quick(attempt->qmgr->conf->probe_resolver))) {
 		routing_resolve(tmp, attempt->qmgr->conf, attempt->env,
 				routings, count);
 		attempt_routed(attempt, routings, count);
@@ -166,6 +170,26 @@ static void attempt_route(struct attempt *attempt)
 		attempt_decide(attempt, routings[i].recipient,
 			       DELIVERY_DEFERRED, "4.3.0",
 			       "address resolver failure");
+	attempt_progress(attempt);
+}
+
+/* Probes may not fill the queue. */
+static bool probe_is_too_much(const struct attempt *attempt)
+{
+	const struct qmgr *qmgr = attempt->qmgr;
+
+	return (attempt->env->flags & ENVELOPE_VERIFY) != 0 &&
+	       qmgr->probes > (uint32_t)qmgr->conf->conf->v
+				      .address_verify_pending_request_limit;
+}
+
+static void probe_refuse(struct attempt *attempt)
+{
+	for (uint32_t i = 0; i < attempt->env->recipient_count; i++)
+		if (attempt->parts[i].state == PART_TODO)
+			attempt_decide(attempt, i, DELIVERY_DEFERRED, "4.3.2",
+				       "too many address verification "
+				       "requests");
 	attempt_progress(attempt);
 }
 
@@ -187,6 +211,8 @@ void attempt_begin(struct qmgr *qmgr, struct message *message,
 		 (unsigned long long)env->size_bytes, env->recipient_count);
 	if (parts_todo(attempt) == 0)
 		attempt_progress(attempt);
+	else if (probe_is_too_much(attempt))
+		probe_refuse(attempt);
 	else
 		attempt_route(attempt);
 }

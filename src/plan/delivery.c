@@ -314,26 +314,33 @@ static void delivery_finish(struct qmgr *qmgr, struct delivery *delivery,
 	attempt_progress(attempt);
 }
 
-static void transport_packet(struct agent *agent, struct packet_in *in)
+/* WIRE_RESULT_RELAY */
+static void take_relays(struct packet_in *in, struct delivery *delivery)
 {
-	struct transport *transport = agent->setup.owner;
-	struct qmgr *qmgr = transport_qmgr(transport);
-	uint64_t id = packet_take_u64(in);
+	uint32_t count = packet_take_u32(in);
+
+	for (uint32_t i = 0; i < count && !in->bad; i++) {
+		uint32_t at = packet_take_u32(in);
+		struct span relay = packet_take_span(in);
+
+		if (!in->bad && delivery_has(delivery, at))
+			delivery->attempt->parts[at].relay =
+				mem_span_dup(delivery->attempt, relay);
+	}
+}
+
+static void take_result(struct agent *agent, struct packet_in *in,
+			struct delivery *delivery)
+{
+	struct qmgr *qmgr = transport_qmgr(agent->setup.owner);
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	uint32_t done = packet_take_u32(in);
 	uint32_t count = packet_take_u32(in);
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct delivery *delivery;
 	struct delivery_status status;
 	struct fault site;
 
-	qmgr_clock(qmgr);
-	HASH_FIND(hh, qmgr->in_flight, &id, sizeof(id), delivery);
-	if (in->type != WIRE_RESULT || in->bad || count > RESULT_STATUSES_MAX ||
-	    delivery == NULL ||
-	    schedule_destination_transport(delivery->entry.destination) !=
-		    transport) {
-		log_warning("%s: unexpected packet of type %d", agent->path,
-			    in->type);
+	if (in->bad || count > RESULT_STATUSES_MAX) {
+		log_warning("%s: malformed result", agent->path);
 		return;
 	}
 	for (uint32_t i = 0; i < count; i++) {
@@ -349,6 +356,29 @@ static void transport_packet(struct agent *agent, struct packet_in *in)
 				result_site(in, delivery, &site));
 	else
 		attempt_progress(delivery->attempt);
+}
+
+static void transport_packet(struct agent *agent, struct packet_in *in)
+{
+	struct transport *transport = agent->setup.owner;
+	struct qmgr *qmgr = transport_qmgr(transport);
+	uint64_t id = packet_take_u64(in);
+	struct delivery *delivery;
+
+	qmgr_clock(qmgr);
+	HASH_FIND(hh, qmgr->in_flight, &id, sizeof(id), delivery);
+	if (in->bad || delivery == NULL ||
+	    schedule_destination_transport(delivery->entry.destination) !=
+		    transport ||
+	    (in->type != WIRE_RESULT && in->type != WIRE_RESULT_RELAY)) {
+		log_warning("%s: unexpected packet of type %d", agent->path,
+			    in->type);
+		return;
+	}
+	if (in->type == WIRE_RESULT_RELAY)
+		take_relays(in, delivery);
+	else
+		take_result(agent, in, delivery);
 }
 
 static const struct agent_ops transport_agent_ops = {

@@ -179,6 +179,7 @@ bool jobs_route(struct attempt *attempt, struct routing *routings, size_t count)
 	job->count = count;
 	job->env = envelope_new(job);
 	job->env->sender = mem_strdup(job, from->sender);
+	job->env->flags = from->flags;
 	if (from->filter != NULL)
 		job->env->filter = mem_strdup(job, from->filter);
 	job->routings = mem_array(job, struct routing, count);

@@ -129,8 +129,28 @@ static bool warning_is_due(const struct attempt *attempt)
 			       (uint64_t)(after_s - 1) * 1000000;
 }
 
+static bool trace_is_due(const struct attempt *attempt, size_t at)
+{
+	return attempt->parts[at].is_fresh &&
+	       attempt->parts[at].status != NULL;
+}
+
+/* sendmail -v and -bv: what this attempt did, all of it. */
+static void trace_collect(struct attempt *attempt)
+{
+	if ((attempt->env->flags & ENVELOPE_REPORT) == 0 ||
+	    attempt->env->sender[0] == '\0')
+		return;
+	notice_collect(attempt, NOTICE_TRACE, trace_is_due);
+	for (size_t i = 0; i < attempt->env->recipient_count; i++)
+		attempt->parts[i].is_fresh = false;
+}
+
 bool notice_begin(struct attempt *attempt)
 {
+	trace_collect(attempt);
+	if (attempt_is_probe(attempt))
+		return attempt->notices > 0;
 	if (!attempt->notice_failed)
 		notice_collect(attempt, NOTICE_FAILURE, failure_is_due);
 	if (attempt->env->sender[0] != '\0')
@@ -179,7 +199,10 @@ static void notice_settle(struct notice *notice, bool sent)
 	if (!sent)
 		log_warning(
 			"%s: notification not sent now%s", attempt->message->id,
-			notice->kind == NOTICE_SUCCESS ? "" : "; later again");
+			notice->kind == NOTICE_FAILURE ||
+					notice->kind == NOTICE_DELAY
+				? "; later again"
+				: "");
 }
 
 static void notice_over(struct notice *notice, bool sent)
@@ -191,6 +214,27 @@ static void notice_over(struct notice *notice, bool sent)
 	talloc_free(notice);
 	if (attempt->notices == 0)
 		attempt_progress(attempt);
+}
+
+/* "delivery via 127.0.0.2[127.0.0.2]:25: 250 2.0.0 ok" */
+static void status_trace(TALLOC_CTX *mem, const struct part *part,
+			 struct delivery_status *status)
+{
+	static const char *const actions[] = {
+		[DELIVERY_SENT] = "delivered",
+		[DELIVERY_DEFERRED] = "delayed",
+		[DELIVERY_BOUNCED] = "failed",
+	};
+
+	if (status->dsn_action == NULL || status->dsn_action[0] == '\0')
+		status->dsn_action = actions[status->action];
+	if (part->relay == NULL)
+		return;
+	status->reason = mem_printf(mem, "delivery via %s: %s", part->relay,
+				    status->reason);
+	if (status->diag_type == NULL || status->diag_text == NULL ||
+	    strcasecmp(status->diag_type, "X-Postfix") == 0)
+		status->diag_text = status->reason;
 }
 
 static enum rc notice_send(struct qmgr *qmgr, struct notice *notice,
@@ -217,6 +261,8 @@ static enum rc notice_send(struct qmgr *qmgr, struct notice *notice,
 		struct delivery_status status = *attempt->parts[at].status;
 
 		status.recipient = at;
+		if (notice->kind == NOTICE_TRACE)
+			status_trace(tmp, &attempt->parts[at], &status);
 		delivery_status_put(&out, &status);
 	}
 	out.fd = fd;

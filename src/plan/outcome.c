@@ -44,6 +44,11 @@ void attempt_apply(struct attempt *attempt,
 	part->status = kept;
 	part->state = states[status->action];
 	part->is_unsaved = true;
+	part->is_fresh = true;
+	if ((attempt->env->flags & ENVELOPE_VERIFY) != 0)
+		peers_probed(attempt->qmgr->peers,
+			     &attempt->env->recipients[status->recipient],
+			     kept);
 }
 
 /* "0.02", "4.2", "95": two significant digits, at most hundredths, and no zeros
@@ -96,6 +101,17 @@ static void log_decision(const struct attempt *attempt,
 		 status, reason);
 }
 
+static const char *decision_word(const struct attempt *attempt,
+				 enum delivery_action action)
+{
+	if (attempt_is_probe(attempt))
+		return action == DELIVERY_SENT ? "deliverable"
+					       : "undeliverable";
+	return action == DELIVERY_SENT	     ? "sent"
+	       : action == DELIVERY_DEFERRED ? "deferred"
+					     : "bounced";
+}
+
 void attempt_decide(struct attempt *attempt, uint32_t recipient,
 		    enum delivery_action action, const char *dsn,
 		    const char *reason)
@@ -110,12 +126,11 @@ void attempt_decide(struct attempt *attempt, uint32_t recipient,
 	};
 
 	snprintf(status.dsn, sizeof(status.dsn), "%s", dsn);
+	if (attempt_is_probe(attempt))
+		status.dsn_action = decision_word(attempt, action);
 	if (!attempt->message->doomed)
 		log_decision(attempt, &attempt->env->recipients[recipient],
-			     action == DELIVERY_SENT	   ? "sent"
-			     : action == DELIVERY_DEFERRED ? "deferred"
-							   : "bounced",
-			     dsn, reason);
+			     decision_word(attempt, action), dsn, reason);
 	attempt->parts[recipient].state = PART_ASSIGNED;
 	attempt_apply(attempt, &status);
 }
@@ -135,6 +150,9 @@ void attempt_save(struct attempt *attempt, bool with_deferred)
 	struct place file;
 	struct fault fault;
 
+	/* After a crash a probe is simply made again. */
+	if (attempt_is_probe(attempt))
+		return;
 	for (size_t i = 0; i < all; i++)
 		count += !part_is_saved(&attempt->parts[i], with_deferred);
 	if (count == 0)
@@ -187,7 +205,7 @@ static void attempt_expire(struct attempt *attempt)
 	const char *sender = attempt->env->sender;
 
 	if (attempt->message->want_hold || attempt->message->requeue ||
-	    !is_too_old(attempt))
+	    attempt_is_probe(attempt) || !is_too_old(attempt))
 		return;
 	if (!attempt_has(attempt, PART_DEFERRED))
 		return;
@@ -384,8 +402,9 @@ void attempt_progress(struct attempt *attempt)
 	if (notice_begin(attempt))
 		return;
 	if (attempt_has(attempt, PART_TODO) ||
-	    attempt_has(attempt, PART_DEFERRED) ||
-	    attempt_has(attempt, PART_FAILED))
+	    (!attempt_is_probe(attempt) &&
+	     (attempt_has(attempt, PART_DEFERRED) ||
+	      attempt_has(attempt, PART_FAILED))))
 		attempt_park(attempt);
 	else
 		attempt_finish(attempt);

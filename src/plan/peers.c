@@ -230,6 +230,35 @@ static void tool_list(struct peer *peer, struct packet_in *in)
 		sweep_begin(peer, SWEEP_LIST);
 }
 
+static void probes_hello(struct peer *peer, struct packet_in *in)
+{
+	peer->wants_probes = true;
+}
+
+void peers_probed(struct peer_set *set, const struct recipient *recipient,
+		  const struct delivery_status *status)
+{
+	struct peer *peer;
+
+	DL_FOREACH (set->all, peer) {
+		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+		struct packet_out out;
+		struct fault fault;
+
+		if (!peer->wants_probes)
+			continue;
+		packet_begin(&out, tmp, WIRE_PROBED);
+		packet_put_text(&out, recipient->address);
+		packet_put_text(&out, recipient->original);
+		packet_put_u32(&out, status->action);
+		packet_put_text(&out, status->reason);
+		/* One that is lost is asked for again in time. */
+		if (packet_send(peer->fd, &out, &fault) != RC_OK)
+			log_warning("result of a probe is lost: %s",
+				    fault.text);
+	}
+}
+
 static void tool_ping(struct peer *peer, struct packet_in *in)
 {
 	peer_reply(peer, RC_OK, 0, "");
@@ -242,6 +271,7 @@ static const struct {
 } requests[] = {
 	{ WIRE_WRITER_NEW, true, writer_new },
 	{ WIRE_WRITER_HELLO, true, writer_hello },
+	{ WIRE_PROBES_HELLO, true, probes_hello },
 	{ WIRE_PING, false, tool_ping },
 	{ WIRE_LIST, false, tool_list },
 	{ WIRE_FLUSH, false, tool_flush },

@@ -14,6 +14,7 @@ struct peer {
 	int fd;
 	uint32_t uid;
 	bool is_trusted;
+	bool wants_probes; /* the verify service */
 	struct poller_watch *watch;
 	enum sweep_kind sweep;
 	struct message_cursor cursor;

@@ -42,6 +42,7 @@ struct qmgr {
 	uint64_t next_request;
 	uint64_t now_us; /* wall clock of this round */
 	uint32_t active_recipients;
+	uint32_t probes; /* of the verify service, active */
 	bool turn_of_deferred;
 	bool have_moved; /* store_move since the last flush */
 	bool is_draining;
@@ -66,6 +67,8 @@ struct part {
 	uint8_t state;
 	bool is_unsaved; /* the store does not know yet */
 	bool is_noted;	 /* a success notice is under way or done */
+	bool is_fresh;	 /* of this attempt, and not reported on yet */
+	const char *relay; /* by way of what, or NULL; child of the attempt */
 	struct delivery_status *status; /* the latest, child of the attempt */
 };
 
@@ -134,6 +137,11 @@ void attempt_begin_parked(struct qmgr *qmgr, struct message *message);
 void attempt_routed(struct attempt *attempt, const struct routing *routings,
 		    size_t count);
 void attempt_free(struct attempt *attempt);
+/* Nothing is delivered, and it is tried only once. */
+static inline bool attempt_is_probe(const struct attempt *attempt)
+{
+	return (attempt->env->flags & ENVELOPE_PROBE) != 0;
+}
 /* Take back what has not been sent yet. */
 void attempt_withdraw(struct attempt *attempt);
 
@@ -191,5 +199,8 @@ void peers_listen(struct peer_set *peers, int fd);
 void peers_close(struct peer_set *peers);
 void peers_work(struct peer_set *peers);
 bool peers_are_busy(const struct peer_set *peers);
+/* What came of a probe, to those who asked for it. */
+void peers_probed(struct peer_set *peers, const struct recipient *recipient,
+		  const struct delivery_status *status);
 /* A connection that was accepted. */
 void peers_add(struct peer_set *peers, int fd, uint32_t uid);

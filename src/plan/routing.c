@@ -5,6 +5,9 @@
 
 static int plan_conf_done(struct plan_conf *plan_conf)
 {
+	/* it counts on the same snapshot, by way of a copy that is ours */
+	if (plan_conf->probe_resolver != plan_conf->resolver)
+		talloc_free(plan_conf->probe_resolver);
 	conf_unref(plan_conf->conf);
 	return 0;
 }
@@ -24,6 +27,36 @@ static enum rc user_lists_open(struct plan_conf *plan_conf, struct fault *fault)
 	return RC_OK;
 }
 
+/* Probes may go another way than mail. */
+static enum rc probe_resolver_open(struct plan_conf *plan_conf,
+				   struct fault *fault)
+{
+	struct conf *conf = mem_new(plan_conf, struct conf);
+	struct conf_values *v = &conf->v;
+	const struct conf_values *usual = &plan_conf->conf->v;
+	bool same = true;
+
+	plan_conf->probe_conf = conf;
+	*conf = *plan_conf->conf;
+#define OWN(name)                                                            \
+	v->name = usual->address_verify_##name;                              \
+	same = same && strcmp(v->name, usual->name) == 0
+	OWN(transport_maps);
+	OWN(default_transport);
+	OWN(local_transport);
+	OWN(virtual_transport);
+	OWN(relay_transport);
+	OWN(relayhost);
+	OWN(sender_dependent_relayhost_maps);
+	OWN(sender_dependent_default_transport_maps);
+#undef OWN
+	if (!same)
+		return resolver_open(plan_conf, conf,
+				     &plan_conf->probe_resolver, fault);
+	plan_conf->probe_resolver = plan_conf->resolver;
+	return RC_OK;
+}
+
 enum rc plan_conf_open(struct conf *conf, struct plan_conf **ret_plan_conf,
 		       struct fault *fault)
 {
@@ -36,6 +69,8 @@ enum rc plan_conf_open(struct conf *conf, struct plan_conf **ret_plan_conf,
 	plan_conf->mail_owner_uid = owner == NULL ? UINT32_MAX : owner->pw_uid;
 	talloc_set_destructor(plan_conf, plan_conf_done);
 	rc = resolver_open(plan_conf, conf, &plan_conf->resolver, fault);
+	if (rc == RC_OK)
+		rc = probe_resolver_open(plan_conf, fault);
 	if (rc == RC_OK)
 		rc = user_lists_open(plan_conf, fault);
 	if (rc != RC_OK) {
@@ -113,7 +148,10 @@ static void route_one(TALLOC_CTX *mem, const struct plan_conf *plan_conf,
 	enum rc rc;
 
 	routing->address = address;
-	rc = resolve(plan_conf->resolver, mem, span_from(env->sender),
+	rc = resolve((env->flags & ENVELOPE_VERIFY) != 0 ?
+			     plan_conf->probe_resolver :
+			     plan_conf->resolver,
+		     mem, span_from(env->sender),
 		     span_from(address), &route, &fault);
 	if (rc == RC_OK) {
 		routing->transport = route->transport;

@@ -15,6 +15,9 @@ struct plan_conf {
 	int uses; /* atomic */
 	struct conf *conf;
 	struct resolver *resolver;
+	/* address_verify_transport_maps and its kin; often the same one. */
+	struct resolver *probe_resolver;
+	struct conf *probe_conf; /* what probe_resolver believes; or NULL */
 	struct match_list *mailq_users, *flush_users;
 	uint32_t mail_owner_uid;
 };

@@ -33,6 +33,10 @@ enum envelope_flags {
 	ENVELOPE_DOT_LINE = 32, /* a line starts with a dot */
 	ENVELOPE_BARE_EOL = 64, /* a CR or LF that is not CRLF */
 	ENVELOPE_FORCE_EXPIRE = 128,
+	ENVELOPE_PROBE = 256, /* would it be delivered? nothing is, and it is
+			       * tried once */
+	ENVELOPE_VERIFY = 512, /* a probe of the verify service */
+	ENVELOPE_REPORT = 1024, /* the sender hears of every recipient */
 };
 
 struct recipient {

@@ -43,11 +43,23 @@ enum wire_type {
 			 * "delivery temporarily suspended: <reason>" may follow
 			 */
 
+	WIRE_RESULT_RELAY, /* before it, of a message with ENVELOPE_REPORT: u64
+			    * request id, u32 count, count x { u32 recipient,
+			    * text relay } */
+
 	/* qmgr to bounce: the same request with kind; statuses to report on. */
 	WIRE_NOTICE = 32, /* u64 request id, u32 enum notice_kind, text queue id,
 			   * u64 image offset, u32 count, count x status;
 			   * file: the image */
 	WIRE_NOTICE_DONE, /* u64 request id, u32 1 sent / 0 try later */
+
+	/* The verify service to qmgr: it wants to hear of probes. */
+	WIRE_PROBES_HELLO,
+	WIRE_PROBED, /* qmgr to it: text address as it went, text as it was
+		      * given, u32 enum delivery_action, text reason */
+	/* smtpd to verify: u64 number, text address; and the answer. */
+	WIRE_VERIFY,
+	WIRE_VERIFIED, /* u64 number, u32 enum verify_status, text reason */
 
 	/* Tools to qmgr. */
 	WIRE_PING = 48,	/* reply WIRE_REPLY */
@@ -73,7 +85,13 @@ enum wire_type {
 	CONTROL_READY = 80, /* initialised, before the first accept */
 };
 
-enum notice_kind { NOTICE_FAILURE, NOTICE_DELAY, NOTICE_SUCCESS };
+enum notice_kind {
+	NOTICE_FAILURE,
+	NOTICE_DELAY,
+	NOTICE_SUCCESS,
+	NOTICE_TRACE, /* sendmail -v, -bv: what became of every recipient */
+	NOTICE_KINDS,
+};
 
 enum admin_action {
 	ADMIN_DELETE,

@@ -207,6 +207,7 @@ static enum rc to_sender(TALLOC_CTX *mem, const struct bounce *bounce,
 		[NOTICE_FAILURE] = "non-delivery",
 		[NOTICE_DELAY] = "delay",
 		[NOTICE_SUCCESS] = "delivery status",
+		[NOTICE_TRACE] = "delivery status",
 	};
 	const char *id;
 	enum rc rc;

@@ -80,7 +80,7 @@ static bool request_take(struct request *request, struct packet_in *in)
 	request->offset = packet_take_u64(in);
 	count = packet_take_u32(in);
 	if (in->bad || in->type != WIRE_NOTICE ||
-	    request->kind > NOTICE_SUCCESS || count > STATUSES_MAX ||
+	    request->kind >= NOTICE_KINDS || count > STATUSES_MAX ||
 	    request->fd < 0)
 		return false;
 	request->statuses = mem_array(request, struct delivery_status, count);

@@ -322,7 +322,8 @@ static void put_message_part(struct writer *w)
 {
 	const struct notice *notice = w->notice;
 	bool utf8 = notice_needs_utf8(notice);
-	const char *what = notice->kind == NOTICE_SUCCESS
+	const char *what = notice->kind == NOTICE_SUCCESS ||
+					   notice->kind == NOTICE_TRACE
 				   ? "Message"
 				   : "Undelivered Message";
 

@@ -69,22 +69,34 @@ static const struct template_set built_in = { {
 			"\n"
 			"                   The mail system\n",
 	},
+	[NOTICE_TRACE] = {
+		.charset = "us-ascii",
+		.subject = "Mail Delivery Status Report",
+		.text =
+			"This is the mail system at host $myhostname.\n"
+			"\n"
+			"You asked what becomes of this mail. For each of its "
+			"recipients the\n"
+			"report below says it.\n"
+			"\n"
+			"                   The mail system\n",
+	},
 } };
 
 static const struct {
 	const char *name;
-	int kind; /* -1: known, and of no use here */
+	enum notice_kind kind;
 } sections[] = {
 	{ "failure_template", NOTICE_FAILURE },
 	{ "delay_template", NOTICE_DELAY },
 	{ "success_template", NOTICE_SUCCESS },
-	{ "verify_template", -1 },
+	{ "verify_template", NOTICE_TRACE },
 };
 
 const char *template_name(int kind)
 {
 	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
-		if (sections[i].kind == kind)
+		if ((int)sections[i].kind == kind)
 			return sections[i].name;
 	return "";
 }
@@ -182,7 +194,6 @@ static enum rc read_section(struct template_set *set,
 			    struct template_reader *reader, struct span line,
 			    struct fault *fault)
 {
-	struct template unused = { 0 };
 	struct span name = { NULL, 0 }, rest = line;
 
 	if (!span_cut(&rest, '=', &name) || rest.ptr == NULL)
@@ -194,10 +205,7 @@ static enum rc read_section(struct template_set *set,
 		if (span_is(span_trim(name), sections[i].name))
 			return read_body(
 				set, reader, span_trim(span_skip(rest, 2)),
-				sections[i].kind < 0
-					? &unused
-					: &set->by_kind[sections[i].kind],
-				fault);
+				&set->by_kind[sections[i].kind], fault);
 	return complain(reader, fault, "unknown template name",
 			span_trim(name));
 }

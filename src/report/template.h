@@ -29,7 +29,7 @@ struct template
 };
 
 struct template_set {
-	struct template by_kind[NOTICE_SUCCESS + 1];
+	struct template by_kind[NOTICE_KINDS];
 };
 
 /* What the file does not define stays as built in. `path` "" : all built in. */

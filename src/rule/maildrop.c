@@ -60,6 +60,8 @@ enum rc maildrop_head_format(const struct maildrop_head *head, struct buf *out,
 		rc = number_put(out, "body", head->body, fault);
 	if (rc == RC_OK)
 		rc = number_put(out, "gateway", head->gateway, fault);
+	if (rc == RC_OK)
+		rc = number_put(out, "trace", head->trace, fault);
 	for (size_t i = 0; rc == RC_OK && i < head->recipient_count; i++)
 		rc = line_put(out, "to", head->recipients[i], fault);
 	buf_add_char(out, '\n');
@@ -83,6 +85,7 @@ static const struct head_field fields[] = {
 	{ "ret", FIELD_NUMBER, 'r', 2 },
 	{ "body", FIELD_NUMBER, 'b', MAILDROP_BODY_8BIT },
 	{ "gateway", FIELD_NUMBER, 'g', 1 },
+	{ "trace", FIELD_NUMBER, 't', MAILDROP_TRACE_PROBE },
 	{ "to", FIELD_RECIPIENT, 0, 0 },
 };
 
@@ -97,6 +100,9 @@ static void number_set(struct maildrop_head *head, char which, uint64_t value)
 		break;
 	case 'b':
 		head->body = (enum maildrop_body)value;
+		break;
+	case 't':
+		head->trace = (enum maildrop_trace)value;
 		break;
 	case 'g':
 		head->gateway = value != 0;

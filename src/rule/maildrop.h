@@ -33,6 +33,14 @@ enum {
 
 enum maildrop_body { MAILDROP_BODY_NONE, MAILDROP_BODY_7BIT, MAILDROP_BODY_8BIT };
 
+/* A report to the sender of what became of each recipient: sendmail -v; and of
+ * what would, with nothing delivered: sendmail -bv. */
+enum maildrop_trace {
+	MAILDROP_TRACE_NONE,
+	MAILDROP_TRACE_REPORT,
+	MAILDROP_TRACE_PROBE,
+};
+
 struct maildrop_head {
 	const char *sender;    /* internal form */
 	const char *full_name; /* sendmail -F, or NULL */
@@ -41,6 +49,7 @@ struct maildrop_head {
 	const char *log_ident; /* queue id before a requeue, or NULL */
 	uint8_t notify, ret;   /* enum dsn_notify, enum dsn_ret */
 	enum maildrop_body body;
+	enum maildrop_trace trace;
 	bool gateway; /* sendmail -G: leave headers as they are */
 	const char **recipients;
 	size_t recipient_count;

@@ -326,6 +326,10 @@ static enum attempt message_queue(struct file *f, const char *bounce,
 		origin.flags |= CLEANUP_DETECT_UTF8;
 	if (f->head->body == MAILDROP_BODY_8BIT)
 		origin.envelope_flags |= ENVELOPE_BODY_8BITMIME;
+	if (f->head->trace != MAILDROP_TRACE_NONE)
+		origin.envelope_flags |= ENVELOPE_REPORT;
+	if (f->head->trace == MAILDROP_TRACE_PROBE)
+		origin.envelope_flags |= ENVELOPE_PROBE;
 	if (cleanup_begin(mem, f->pickup->cleanup, &origin, &cleanup, fault) !=
 	    RC_OK)
 		return ATTEMPT_LATER;

@@ -136,6 +136,10 @@ static bool name_deliver(struct job *job, struct target *t, const char *name)
 	}
 	if (is_loop(t, name))
 		loop_found(job, t, name);
+	else if ((job->d->request->env->flags & ENVELOPE_VERIFY) != 0)
+		job_sent(job, t, "2.0.0",
+			 mem_printf(job->mem, "aliased to %.*s",
+				    SPAN_FMT(span_trim(value))));
 	else if (!job_seen(job, "alias", name))
 		expand(job, t, name, map, value);
 	return true;

@@ -70,7 +70,9 @@ void target_deliver(struct job *job, struct target *t)
 		unknown_deliver(job, t);
 	else if (rc != RC_OK)
 		job_fault(job, t, &fault);
-	else if (t->direct || !dotforward_deliver(job, t, user))
+	else if (t->direct ||
+		 (job->d->request->env->flags & ENVELOPE_VERIFY) != 0 ||
+		 !dotforward_deliver(job, t, user))
 		user_deliver(job, t, user);
 	job->depth--;
 }

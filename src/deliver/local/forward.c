@@ -230,8 +230,23 @@ static void forward_send(struct job *job, const struct forward *f,
 	talloc_free(cleanup);
 }
 
+static void forward_tell(struct job *job, const struct forward *f,
+			 const struct target *top)
+{
+	for (size_t i = 0; i < f->count; i++)
+		job_sent(job, top, "2.0.0",
+			 mem_printf(job->mem, "forwards to %s",
+				    f->recipients[i]));
+}
+
 void forward_finish(struct job *job, const struct target *top)
 {
+	if (delivery_is_probe(job->d)) {
+		for (const struct forward *f = job->forwards; f != NULL;
+		     f = f->next)
+			forward_tell(job, f, top);
+		return;
+	}
 	for (const struct forward *f = job->forwards; f != NULL; f = f->next)
 		forward_send(job, f, top);
 }

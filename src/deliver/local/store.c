@@ -85,6 +85,10 @@ static void mbox_store(struct job *job, const struct target *t,
 	struct fault fault;
 	enum rc rc;
 
+	if (delivery_is_probe(job->d)) {
+		job_sent(job, t, "2.0.0", "delivers to mailbox");
+		return;
+	}
 	s->text = job_text(
 	    job, t, MAIL_TEXT_FROM | MAIL_TEXT_QUOTE | MAIL_TEXT_BLANK, NULL);
 	if (spool && geteuid() == 0)
@@ -106,6 +110,10 @@ static void maildir_store(struct job *job, const struct target *t,
 {
 	struct fault fault;
 
+	if (delivery_is_probe(job->d)) {
+		job_sent(job, t, "2.0.0", "delivers to maildir");
+		return;
+	}
 	s->text = job_text(job, t, 0, NULL);
 	if (user_work(s->user, maildir_whole, s, &fault) == RC_OK) {
 		job_sent(job, t, "2.0.0", "delivered to maildir");
@@ -183,6 +191,11 @@ void store_file(struct job *job, const struct target *t, const char *path,
 	rules.strict_owner = false;
 	if (job_seen(job, "file", path))
 		return;
+	if (delivery_is_probe(job->d)) {
+		job_sent(job, t, "2.0.0",
+			 mem_printf(job->mem, "delivers to file: %s", path));
+		return;
+	}
 	if (strcmp(path, "/dev/null") == 0) {
 		job_sent(job, t, "2.0.0", "delivered to file: /dev/null");
 		return;
@@ -324,7 +337,11 @@ void store_command(struct job *job, const struct target *t, const char *command,
 		return;
 	}
 	c.directory = *directory != '\0' ? directory : NULL;
-	if (command_run(job->mem, &c, &text, NULL, &fault) == RC_OK)
+	if (delivery_is_probe(job->d))
+		job_sent(
+		    job, t, "2.0.0",
+		    mem_printf(job->mem, "delivers to command: %s", command));
+	else if (command_run(job->mem, &c, &text, NULL, &fault) == RC_OK)
 		job_sent(
 		    job, t, "2.0.0",
 		    mem_printf(job->mem, "delivered to command: %s", command));

@@ -239,6 +239,12 @@ static void command_deliver(struct pipe *p, struct delivery *d)
 	const char *output = "";
 	struct fault fault;
 
+	if (delivery_is_probe(d)) {
+		out.text = mem_printf(d, "delivers to command: %s",
+				      s->argv[0]);
+		delivery_settle_open(d, &out);
+		return;
+	}
 	if (argv_make(p, d, &command.argv, &fault) != RC_OK ||
 	    command_run(d, &command, &text, &output, &fault) != RC_OK) {
 		all_settle_fault(p, d, &fault);

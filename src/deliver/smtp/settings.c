@@ -23,7 +23,8 @@
 	X(tls_mandatory_protocols) X(tls_ciphers) X(tls_mandatory_ciphers) \
 	X(tls_exclude_ciphers) X(tls_mandatory_exclude_ciphers) \
 	X(tls_verify_cert_match) X(tls_secure_cert_match) \
-	X(tls_fingerprint_cert_match) X(tls_servername)
+	X(tls_fingerprint_cert_match) X(tls_servername) \
+	X(address_verify_target)
 /* clang-format on */
 
 void smtp_settings_init(struct smtp_settings *s, const struct conf *conf,
@@ -61,6 +62,12 @@ const char *smtp_settings_unmet(TALLOC_CTX *mem, const struct smtp_settings *s)
 	};
 	const char *prefix = s->lmtp ? "lmtp" : "smtp";
 
+	if (!span_is_nocase(span_from(s->address_verify_target), "rcpt") &&
+	    !span_is_nocase(span_from(s->address_verify_target), "data"))
+		return mem_printf(mem,
+				  "bad configuration: %s_address_verify_target "
+				  "= %s (use \"rcpt\" or \"data\")",
+				  prefix, s->address_verify_target);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const char *name = mem_printf(mem, "%s_%s", prefix, names[i]);
 		const char *value = conf_text(s->conf, name);

@@ -24,6 +24,7 @@ struct smtp_settings {
 	    *tls_secure_cert_match, *tls_fingerprint_cert_match,
 	    *tls_servername;
 	const char *connection_cache_destinations;
+	const char *address_verify_target; /* "rcpt" or "data" */
 	int connect_timeout, helo_timeout, starttls_timeout, mail_timeout,
 	    rcpt_timeout, data_init_timeout, data_xfer_timeout,
 	    data_done_timeout, rset_timeout, quit_timeout;

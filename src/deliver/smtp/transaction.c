@@ -46,6 +46,30 @@ static bool replied(struct transaction *t, int timeout_s, const char *doing)
 	return false;
 }
 
+static void recipient_sent(struct transaction *t, size_t i)
+{
+	const bool dsn_passed_on = (t->s->features & SMTP_DSN) != 0;
+	char *said = smtp_reply_text(t->mem, t->s->reply, REPLY_TEXT_MAX_BYTES);
+	char dsn[DSN_MAX_BYTES];
+	struct outcome out = {
+	    .action = DELIVERY_SENT,
+	    .dsn = dsn,
+	    .text = said,
+	    .relay = t->s->relay,
+	    .conn_use = t->s->uses,
+	    .tls = t->s->tls_text,
+	    .remote_mta = t->s->name,
+	    .diag_type = "smtp",
+	    .diag_text = said,
+	    .dsn_action = dsn_passed_on ? "" : "relayed",
+	};
+
+	smtp_reply_dsn(t->s->reply, dsn);
+	if (t->s->settings->lmtp && t->s->settings->conf->v.lmtp_assume_final)
+		out.dsn_action = "delivered";
+	delivery_settle(t->d, i, &out);
+}
+
 static void mail_replied(struct transaction *t)
 {
 	struct outcome why;
@@ -75,6 +99,8 @@ static void rcpt_replied(struct transaction *t, size_t i)
 	if (t->s->reply->code / 100 == 2) {
 		t->accepted[i] = true;
 		t->accepted_count++;
+		if (t->to_rcpt)
+			recipient_sent(t, i);
 		return;
 	}
 	smtp_session_refused(t->s, t->mem, "RCPT TO command", &why);
@@ -226,7 +252,9 @@ static void envelope_send(struct transaction *t)
 		if (!command_add(t, STEP_RCPT, i, &line))
 			return;
 	}
-	if (t->pending_count > 0 || t->accepted_count > 0) {
+	if (t->to_rcpt) {
+		pipeline_drain(t);
+	} else if (t->pending_count > 0 || t->accepted_count > 0) {
 		buf_add_text(&line, "DATA");
 		if (command_add(t, STEP_DATA, 0, &line))
 			pipeline_drain(t);
@@ -267,30 +295,6 @@ static bool content_send(struct transaction *t)
 	return false;
 }
 
-static void recipient_sent(struct transaction *t, size_t i)
-{
-	const bool dsn_passed_on = (t->s->features & SMTP_DSN) != 0;
-	char *said = smtp_reply_text(t->mem, t->s->reply, REPLY_TEXT_MAX_BYTES);
-	char dsn[DSN_MAX_BYTES];
-	struct outcome out = {
-	    .action = DELIVERY_SENT,
-	    .dsn = dsn,
-	    .text = said,
-	    .relay = t->s->relay,
-	    .conn_use = t->s->uses,
-	    .tls = t->s->tls_text,
-	    .remote_mta = t->s->name,
-	    .diag_type = "smtp",
-	    .diag_text = said,
-	    .dsn_action = dsn_passed_on ? "" : "relayed",
-	};
-
-	smtp_reply_dsn(t->s->reply, dsn);
-	if (t->s->settings->lmtp && t->s->settings->conf->v.lmtp_assume_final)
-		out.dsn_action = "delivered";
-	delivery_settle(t->d, i, &out);
-}
-
 /* SMTP: one reply for all; LMTP: one for each that was accepted. */
 static void end_replied(struct transaction *t)
 {
@@ -328,6 +332,15 @@ static void content_cancel(struct transaction *t)
 	else
 		replied(t, t->s->settings->data_done_timeout,
 			"sending end of data");
+}
+
+/* The server waits for a message that never comes: only leaving is left. */
+static void probe_succeeded(struct transaction *t)
+{
+	for (size_t i = 0; i < t->d->request->recipient_count; i++)
+		if (t->accepted[i])
+			recipient_sent(t, i);
+	t->s->broken = true;
 }
 
 static bool header_has_utf8(struct transaction *t)
@@ -460,6 +473,11 @@ enum smtp_transaction_end smtp_transaction_run(struct smtp_client *client,
 	    .accepted = mem_array(tmp, bool, count + 1),
 	};
 
+	if (delivery_is_probe(d)) {
+		t.to_data = span_is_nocase(
+		    span_from(client->settings.address_verify_target), "data");
+		t.to_rcpt = !t.to_data;
+	}
 	if (!generic_header(client, d, &t.header, why) ||
 	    !content_convert(&t)) {
 		all_failed(&t, why);
@@ -470,6 +488,10 @@ enum smtp_transaction_end smtp_transaction_run(struct smtp_client *client,
 	envelope_send(&t);
 	if (t.stale)
 		return SMTP_TRANSACTION_STALE;
+	if (t.to_data && t.data_ready && t.accepted_count > 0) {
+		probe_succeeded(&t);
+		return SMTP_TRANSACTION_LOST;
+	}
 	if (!t.lost && t.data_ready && t.accepted_count == 0)
 		content_cancel(&t);
 	else if (!t.lost && t.data_ready && content_send(&t))

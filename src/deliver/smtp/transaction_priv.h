@@ -26,6 +26,7 @@ struct transaction {
 	size_t accepted_count;
 	struct span *header; /* rewritten, or NULL */
 	struct span *whole;  /* turned into 7 bits, or NULL */
+	bool to_rcpt, to_data; /* a probe: as far as it goes */
 	bool mail_refused, data_ready, lost, stale;
 };
 

@@ -194,6 +194,12 @@ static void recipient_store(struct virtual *v, struct delivery *d, size_t i,
 	    d, i,
 	    maildir ? 0 : MAIL_TEXT_FROM | MAIL_TEXT_QUOTE | MAIL_TEXT_BLANK);
 	sent.text = maildir ? "delivered to maildir" : "delivered to mailbox";
+	if (delivery_is_probe(d)) {
+		sent.text = maildir ? "delivers to maildir"
+				    : "delivers to mailbox";
+		delivery_settle(d, i, &sent);
+		return;
+	}
 	if (user_work(&s->user, maildir ? maildir_write : mbox_write, s,
 		      &fault) == RC_OK) {
 		delivery_settle(d, i, &sent);
