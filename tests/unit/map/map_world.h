@@ -18,10 +18,13 @@
 #include "map/map_build.h"
 #include "sys/log.h"
 
+struct fake;
+
 struct world {
 	char dir[64];
 	struct conf *conf;
 	int log_fd; /* what was logged */
+	struct fake *servers[4];
 	int warnings;
 	char last_warning[600];
 };

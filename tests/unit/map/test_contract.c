@@ -2,7 +2,7 @@
 /* What every table driver must do. */
 #include "map_world.h"
 
-#include <pthread.h>
+#include "fake_tables.h"
 
 #ifdef HAVE_SQLITE
 #include <sqlite3.h>
@@ -28,23 +28,29 @@ static const struct {
 	const char *format; /* %s: the source's path */
 	bool built;	    /* by map_build, from the source */
 	bool pattern, only_alpha;
+	int server; /* 1 + enum fake_kind, at a server that the test has */
 } cases[] = {
-	{ "hash:%s", true, false, false },
-	{ "btree:%s", true, false, false },
-	{ "lmdb:%s", true, false, false },
+	{ "hash:%s", true, false, false, 0 },
+	{ "btree:%s", true, false, false, 0 },
+	{ "lmdb:%s", true, false, false, 0 },
 #ifdef HAVE_CDB
-	{ "cdb:%s", true, false, false },
+	{ "cdb:%s", true, false, false, 0 },
 #endif
 #ifdef HAVE_SQLITE
-	{ "sqlite:%s.cf", false, false, false },
+	{ "sqlite:%s.cf", false, false, false, 0 },
 #endif
-	{ "texthash:%s", false, false, false },
-	{ "proxy:texthash:%s", false, false, false },
-	{ "unionmap:{texthash:%s}", false, false, false },
-	{ "pipemap:{texthash:%s,regexp:{{/(.*)/ $1}}}", false, true, false },
-	{ "inline:{alpha=one}", false, false, true },
-	{ "regexp:{{/^alpha$/x one}}", false, true, true },
-	{ "pcre:{{/^alpha$/ one}}", false, true, true },
+	{ "texthash:%s", false, false, false, 0 },
+	{ "proxy:texthash:%s", false, false, false, 0 },
+	{ "unionmap:{texthash:%s}", false, false, false, 0 },
+	{ "pipemap:{texthash:%s,regexp:{{/(.*)/ $1}}}", false, true, false, 0 },
+	{ "inline:{alpha=one}", false, false, true, 0 },
+	{ "regexp:{{/^alpha$/x one}}", false, true, true, 0 },
+	{ "pcre:{{/^alpha$/ one}}", false, true, true, 0 },
+	{ "debug:inline:{alpha=one}", false, false, true, 0 },
+	{ "tcp", false, true, true, 1 + FAKE_TCP },
+	{ "socketmap", false, true, true, 1 + FAKE_SOCKETMAP },
+	{ "memcache", false, false, true, 1 + FAKE_MEMCACHE },
+	{ "redis", false, false, true, 1 + FAKE_REDIS },
 };
 
 static char *case_name(struct world *w, size_t i)
@@ -52,6 +58,9 @@ static char *case_name(struct world *w, size_t i)
 	char *path = world_path(w, "source");
 	const char *at = strstr(cases[i].format, "%s");
 
+	if (cases[i].server > 0)
+		return fake_table(w, (enum fake_kind)(cases[i].server - 1),
+				  w->servers[cases[i].server - 1]->port);
 	if (at == NULL)
 		return mem_strdup(w, cases[i].format);
 	return mem_printf(w, "%.*s%s%s", (int)(at - cases[i].format),
@@ -539,6 +548,26 @@ static void a_table_that_fails_is_never_no_match(void **state)
 	assert_true(maps_is_empty(maps));
 }
 
+static int contract_open(void **state)
+{
+	struct world *w;
+
+	world_open(state);
+	w = *state;
+	for (int kind = 0; kind < FAKES; kind++)
+		w->servers[kind] = fake_start((enum fake_kind)kind, 0);
+	return 0;
+}
+
+static int contract_close(void **state)
+{
+	struct world *w = *state;
+
+	for (int kind = 0; kind < FAKES; kind++)
+		fake_stop(w->servers[kind]);
+	return world_close(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -565,5 +594,5 @@ int main(void)
 		cmocka_unit_test(a_table_that_fails_is_never_no_match),
 	};
 
-	return cmocka_run_group_tests(tests, world_open, world_close);
+	return cmocka_run_group_tests(tests, contract_open, contract_close);
 }
