@@ -23,6 +23,7 @@
 
 #include "arrive/smtpd/rehearsal.h"
 #include "base/json.h"
+#include "command/terminal.h"
 #include "sys/trace.h"
 
 /* ---- sessions ---- */
@@ -225,7 +226,8 @@ MUST_CHECK enum rc explain_play_flipped(TALLOC_CTX *mem,
 					struct fault *fault);
 
 struct explain_look {
-	bool color, unicode, all; /* all: also what was not reached */
+	struct terminal terminal;
+	bool all; /* also what was not reached */
 };
 void explain_text_print(const struct explain_result *result,
 			const struct explain_look *look, FILE *to);
@@ -247,5 +249,6 @@ struct explain_diff *explain_diff_new(TALLOC_CTX *mem,
 				      const struct explain_player *now,
 				      const struct explain_player *then);
 explain_session_fn explain_diff_session; /* arg: struct explain_diff */
-int explain_diff_print(struct explain_diff *diff, bool as_json,
-		       const struct explain_look *look, FILE *to);
+size_t explain_diff_count(const struct explain_diff *diff); /* so far */
+/* Returns the exit status. */
+int explain_diff_print(struct explain_diff *diff, bool as_json, FILE *to);

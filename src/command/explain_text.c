@@ -4,8 +4,6 @@
 
 enum { PREFIX_MAX_BYTES = 1024, LINE_MAX_BYTES = 16 * 1024 };
 
-enum tint { PLAIN, GOOD, BAD, DOUBT, DIM, BOLD };
-
 struct page {
 	FILE *to;
 	const struct explain_look *look;
@@ -123,39 +121,33 @@ static bool has_said(const struct explain_step *step, const char *what)
 }
 
 static const char *verdict_text(const struct explain_step *step,
-				enum tint *ret_tint)
+				enum paint *ret_tint)
 {
-	*ret_tint = DIM;
+	*ret_tint = PAINT_DIM;
 	if (!step->reached)
 		return "not reached";
-	*ret_tint = BAD;
+	*ret_tint = PAINT_BAD;
 	if (step->result == TRACE_REJECT)
 		return "REJECT";
-	*ret_tint = GOOD;
+	*ret_tint = PAINT_GOOD;
 	if (step->result == TRACE_OK)
 		return "OK";
-	*ret_tint = DOUBT;
+	*ret_tint = PAINT_WARN;
 	if (has_said(step, "reject_warning"))
 		return "would be REJECT, only warns";
 	if (has_said(step, "defer_if_permit"))
 		return "no verdict, puts off a permit";
 	if (has_said(step, "defer_if_reject"))
 		return "no verdict, puts off a refusal";
-	*ret_tint = PLAIN;
+	*ret_tint = PAINT_PLAIN;
 	return "no verdict";
 }
 
 /* ---- lines ---- */
 
-static void tint(const struct page *page, enum tint tint)
+static void tint(const struct page *page, enum paint paint)
 {
-	static const char *const codes[] = {
-		[PLAIN] = "0", [GOOD] = "32", [BAD] = "31",
-		[DOUBT] = "33", [DIM] = "2",  [BOLD] = "1",
-	};
-
-	if (page->look->color)
-		fprintf(page->to, "\033[%sm", codes[tint]);
+	fputs(terminal_paint(&page->look->terminal, paint), page->to);
 }
 
 /* Nothing of a client or a table may steer the terminal. */
@@ -182,12 +174,13 @@ static struct branch branch_begin(struct page *page, bool last)
 		{ "|  ", "   " },
 		{ "\xe2\x94\x82  ", "   " },
 	};
-	int style = page->look->unicode ? 2 : page->look->color ? 1 : 0;
+	const struct terminal *terminal = &page->look->terminal;
+	int style = !terminal->is_terminal ? 0 : terminal->utf8 ? 2 : 1;
 	struct branch branch = { strlen(page->prefix) };
 
-	tint(page, DIM);
+	tint(page, PAINT_DIM);
 	fprintf(page->to, "%s%s", page->prefix, marks[style][last]);
-	tint(page, PLAIN);
+	tint(page, PAINT_PLAIN);
 	if (branch.before + 16 < sizeof(page->prefix))
 		strncat(page->prefix, bars[style][last],
 			sizeof(page->prefix) - branch.before - 1);
@@ -199,14 +192,14 @@ static void branch_end(struct page *page, struct branch branch)
 	page->prefix[branch.before] = '\0';
 }
 
-static void leaf(struct page *page, bool last, enum tint color,
+static void leaf(struct page *page, bool last, enum paint color,
 		 const char *text)
 {
 	struct branch branch = branch_begin(page, last);
 
 	tint(page, color);
 	put(page, text);
-	tint(page, PLAIN);
+	tint(page, PAINT_PLAIN);
 	fputc('\n', page->to);
 	branch_end(page, branch);
 }
@@ -237,7 +230,7 @@ static void rule_print(struct page *page, const struct explain_step *step,
 	struct branch branch = branch_begin(page, last);
 	const char *place = explain_place_text(tmp, page->result->conf,
 					       &step->place, false);
-	enum tint color;
+	enum paint color;
 	const char *verdict = verdict_text(step, &color);
 
 	put(page, mem_printf(tmp, "%s%s%s%.*s", step->warns ?
@@ -247,15 +240,15 @@ static void rule_print(struct page *page, const struct explain_step *step,
 			     SPAN_FMT(one_line(tmp, step->value))));
 	tint(page, color);
 	fprintf(page->to, "  %s", verdict);
-	tint(page, DIM);
+	tint(page, PAINT_DIM);
 	if (step->source_is_table)
 		put(page, mem_printf(tmp, "  (entry of %s)", step->source));
 	else if (place[0] != '\0')
 		put(page, mem_printf(tmp, "  (%s)", place));
-	tint(page, PLAIN);
+	tint(page, PAINT_PLAIN);
 	fputc('\n', page->to);
 	if (step->reached && step->input != NULL)
-		leaf(page, step->first == NULL, DIM, step->input);
+		leaf(page, step->first == NULL, PAINT_DIM, step->input);
 	steps_print(page, step, false);
 	branch_end(page, branch);
 }
@@ -278,9 +271,9 @@ static void list_print(struct page *page, const struct explain_step *step,
 {
 	struct branch branch = branch_begin(page, last);
 
-	tint(page, BOLD);
+	tint(page, PAINT_BOLD);
 	put(page, step->name);
-	tint(page, PLAIN);
+	tint(page, PAINT_PLAIN);
 	fprintf(page->to, " %s\n", list_end_text(step));
 	steps_print(page, step, false);
 	branch_end(page, branch);
@@ -299,10 +292,10 @@ static void step_print(struct page *page, const struct explain_step *step,
 		rule_print(page, step, last);
 		break;
 	case STEP_SAYS:
-		leaf(page, last, DOUBT, says_text(tmp, step));
+		leaf(page, last, PAINT_WARN, says_text(tmp, step));
 		break;
 	default:
-		leaf(page, last, step->unknown ? DOUBT : PLAIN,
+		leaf(page, last, step->unknown ? PAINT_WARN : PAINT_PLAIN,
 		     explain_lookup_text(tmp, step));
 	}
 }
@@ -335,7 +328,7 @@ static void delayed_print(struct page *page, const struct explain_stage *stage)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(delayed); i++)
 		if (strcmp(stage->name, delayed[i].stage) == 0)
-			leaf(page, false, DIM,
+			leaf(page, false, PAINT_DIM,
 			     mem_printf(tmp,
 					"%s waits for RCPT: "
 					"smtpd_delay_reject = yes",
@@ -356,7 +349,7 @@ static void reply_print(struct page *page, const char *reply, bool last)
 			rest.ptr = NULL;
 			rest.len = 0;
 		}
-		leaf(page, last && rest.ptr == NULL, bad ? BAD : GOOD,
+		leaf(page, last && rest.ptr == NULL, bad ? PAINT_BAD : PAINT_GOOD,
 		     mem_printf(tmp, "reply: %.*s%s", SPAN_FMT(line), more));
 	}
 }
@@ -366,7 +359,7 @@ static void stage_print(struct page *page, const struct explain_stage *stage)
 	const struct explain_session *session = page->result->session;
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 
-	tint(page, BOLD);
+	tint(page, PAINT_BOLD);
 	if (stage->command == NULL)
 		put(page,
 		    mem_printf(tmp, "CONNECT from %s[%s]",
@@ -377,12 +370,12 @@ static void stage_print(struct page *page, const struct explain_stage *stage)
 	else
 		put(page, strcmp(stage->command, ".") == 0 ? "END-OF-MESSAGE" :
 							     stage->command);
-	tint(page, PLAIN);
+	tint(page, PAINT_PLAIN);
 	fputc('\n', page->to);
 	delayed_print(page, stage);
 	steps_print(page, &stage->root, true);
 	for (size_t i = 0; i < stage->log_count; i++)
-		leaf(page, false, DIM,
+		leaf(page, false, PAINT_DIM,
 		     mem_printf(tmp, "log: %s", stage->log[i]));
 	reply_print(page, stage->reply, true);
 }
@@ -461,10 +454,10 @@ void explain_text_print(const struct explain_result *result,
 {
 	struct page page = { .to = to, .look = look, .result = result };
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	static const enum tint tints[] = { [EXPLAIN_ACCEPTED] = GOOD,
-					   [EXPLAIN_REFUSED] = BAD,
-					   [EXPLAIN_DEFERRED] = DOUBT,
-					   [EXPLAIN_OPEN] = DOUBT };
+	static const enum paint tints[] = { [EXPLAIN_ACCEPTED] = PAINT_GOOD,
+					   [EXPLAIN_REFUSED] = PAINT_BAD,
+					   [EXPLAIN_DEFERRED] = PAINT_WARN,
+					   [EXPLAIN_OPEN] = PAINT_WARN };
 
 	for (size_t i = 0; i < result->stage_count; i++)
 		stage_print(&page, &result->stages[i]);
@@ -475,7 +468,7 @@ void explain_text_print(const struct explain_result *result,
 	      result->outcome == EXPLAIN_DEFERRED ? "Refused for now" :
 						    "It depends",
 	      to);
-	tint(&page, PLAIN);
+	tint(&page, PAINT_PLAIN);
 	put(&page, mem_printf(tmp, " (%s): %s", result->last->name,
 			      result->last->reply));
 	fputc('\n', to);

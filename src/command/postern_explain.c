@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* postern explain: what would the SMTP server say, and why? */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
-#include <langinfo.h>
 #include <locale.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -442,19 +443,25 @@ static void player_open(struct request *request, const char *directory,
 		stop(request, STATUS_CONFIG, "%s", fault.text);
 }
 
+static void player_close(struct explain_player *player)
+{
+	talloc_free(player->rehearsal);
+	conf_unref(player->conf);
+}
+
 /* ---- one session ---- */
 
 static struct explain_look look_of(const struct request *request)
 {
-	bool terminal = isatty(STDOUT_FILENO) != 0;
-	struct explain_look look = { .all = request->all || terminal };
+	struct explain_look look = { 0 };
 
 	setlocale(LC_CTYPE, "");
-	look.color = request->color != NULL ?
-			     strcmp(request->color, "always") == 0 :
-			     terminal && getenv("NO_COLOR") == NULL;
-	look.unicode = (terminal || look.color) &&
-		       strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	terminal_init(&look.terminal, stdout);
+	if (request->color != NULL) {
+		look.terminal.colours = strcmp(request->color, "always") == 0;
+		look.terminal.is_terminal |= look.terminal.colours;
+	}
+	look.all = request->all || look.terminal.is_terminal;
 	return look;
 }
 
@@ -477,17 +484,133 @@ static int explain_one(struct request *request)
 		explain_json_print(result, stdout);
 	else
 		explain_text_print(result, &look, stdout);
-	conf_unref(player.conf);
+	player_close(&player);
 	return explain_outcome_status(result->outcome);
+}
+
+/* ---- many sessions ---- */
+
+struct feed {
+	struct request *request;
+	struct explain_diff *diff;
+	struct terminal terminal;
+	const char *path;
+	size_t line, bad;
+	uint64_t bytes, total;
+};
+
+static void show_progress(struct feed *feed)
+{
+	if (feed->total > 0)
+		terminal_progress(&feed->terminal, "%s: %d %%, %zu sessions",
+				  feed->path,
+				  (int)(feed->bytes * 100 / feed->total),
+				  explain_diff_count(feed->diff));
+	else
+		terminal_progress(&feed->terminal, "%s: %zu sessions",
+				  feed->path, explain_diff_count(feed->diff));
+}
+
+static FILE *open_input(struct feed *feed, const char *path)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	struct stat st;
+
+	if (file == NULL)
+		stop(feed->request, STATUS_NO_INPUT, "%s: %s", path,
+		     strerror(errno));
+	if (fstat(fileno(file), &st) == 0 && S_ISREG(st.st_mode))
+		feed->total = (uint64_t)st.st_size;
+	feed->path = path;
+	return file;
+}
+
+static void feed_session(struct feed *feed, struct span line)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct explain_session session;
+	struct fault fault;
+	enum rc rc = explain_session_parse(tmp, line, &session, &fault);
+
+	if (rc == RC_NONE)
+		return;
+	if (rc != RC_OK)
+		stop(feed->request, STATUS_NO_INPUT, "%s, line %zu: %s",
+		     feed->path, feed->line, fault.text);
+	if (session.id == NULL)
+		session.id = mem_printf(tmp, "line %zu", feed->line);
+	explain_diff_session(feed->diff, &session);
+}
+
+static void feed_all(struct feed *feed, FILE *file, struct explain_log *log)
+{
+	char *text = NULL;
+	size_t room = 0;
+	ssize_t len;
+
+	while ((len = getline(&text, &room, file)) >= 0) {
+		struct span line = { text, (size_t)len };
+
+		feed->line++;
+		feed->bytes += (uint64_t)len;
+		if (log != NULL)
+			explain_log_line(log, line);
+		else
+			feed_session(feed, line);
+		if (feed->line % 64 == 0)
+			show_progress(feed);
+	}
+	free(text);
+	if (log != NULL)
+		explain_log_end(log);
+	if (file != stdin)
+		fclose(file);
+}
+
+static int explain_many(struct request *request)
+{
+	const char *path = request->log_path != NULL ? request->log_path :
+						       request->sessions_path;
+	struct feed feed = { .request = request };
+	struct explain_player now, then;
+	struct explain_log *log = NULL;
+	FILE *file;
+	int status;
+
+	if (path == NULL)
+		stop(request, STATUS_USAGE,
+		     "--diff needs --sessions FILE or --log FILE");
+	request->log_fd = -1;
+	player_open(request, request->config_directory, &now);
+	if (request->diff_directory != NULL)
+		player_open(request, request->diff_directory, &then);
+	feed.diff = explain_diff_new(request->mem, &now,
+				     request->diff_directory != NULL ? &then :
+								       NULL);
+	terminal_init(&feed.terminal, stderr);
+	file = open_input(&feed, path);
+	if (request->log_path != NULL)
+		log = explain_log_new(request->mem, explain_diff_session,
+				      feed.diff);
+	feed_all(&feed, file, log);
+	terminal_progress_end(&feed.terminal);
+	status = explain_diff_print(feed.diff, request->json, stdout);
+	player_close(&now);
+	if (request->diff_directory != NULL)
+		player_close(&then);
+	return status;
 }
 
 /* What the server writes to its log is part of the answer, and is not to be
  * mixed up with the log of the real one. */
 static void log_catch(struct request *request)
 {
-	request->log_fd = memfd_create("log", MFD_CLOEXEC);
+	bool many = request->sessions_path != NULL || request->log_path != NULL;
+
+	request->log_fd = many ? open("/dev/null", O_WRONLY | O_CLOEXEC) :
+				 memfd_create("log", MFD_CLOEXEC);
 	if (request->log_fd < 0)
-		stop(request, STATUS_CONFIG, "memfd_create: %s",
+		stop(request, STATUS_CONFIG, "a place for log lines: %s",
 		     strerror(errno));
 	log_open("postfix", "smtpd", LOG_TO_FD, request->log_fd, LOG_MAIL);
 }
@@ -503,5 +626,8 @@ int postern_explain(struct postern *postern)
 	request.config_directory = postern->config_directory;
 	options_parse(&request, postern->argc, postern->argv);
 	log_catch(&request);
+	if (request.sessions_path != NULL || request.log_path != NULL ||
+	    request.diff_directory != NULL)
+		return explain_many(&request);
 	return explain_one(&request);
 }
