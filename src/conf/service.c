@@ -146,6 +146,16 @@ static void require_master(const struct service *service)
 		  "master.cf; to start the mail system: postern start");
 }
 
+/* The file behind the listening sockets. */
+static void secret_take(struct service *service)
+{
+	int fd = SERVICE_LISTEN_FD + service->listen_count;
+
+	if (strcmp(service->type, "inet") == 0 &&
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+		service->secret_fd = fd;
+}
+
 static void set_close_on_exec(const struct service *service)
 {
 	for (int fd = SERVICE_CONTROL_FD;
@@ -186,6 +196,7 @@ struct service *service_start(TALLOC_CTX *mem, int argc, char **argv)
 	args_parse(service, &args, argc, argv);
 	require_master(service);
 	set_close_on_exec(service);
+	secret_take(service);
 	service->argv = args.rest;
 	service->argc = args.rest_count;
 

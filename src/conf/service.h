@@ -10,6 +10,7 @@
  *   3       control: SOCK_SEQPACKET to the master (see queue/wire.h, CONTROL_*)
  *   4       the log file of maillog_file, or /dev/null
  *   5 ...   COUNT listening sockets
+ *   then, for type inet, memory for TLS ticket keys (net/tls.h)
  * A wrapper script that ends in `exec PROGRAM $@` keeps all of this.
  * A process drains and ends when the master says so or closes the control
  * socket: it closes its listening sockets, finishes what it began, exits 0.
@@ -36,6 +37,7 @@ struct service {
 	struct conf *conf;   /* one reference is the service's */
 	int control_fd;
 	int listen_count; /* fds SERVICE_LISTEN_FD + i, non-blocking */
+	int secret_fd;	  /* memory for TLS ticket keys; 0: none */
 	int max_processes;
 	bool unprivileged, chroot;
 	/* Arguments that are not options of every service (flags=..., user=...). */

@@ -22,7 +22,7 @@ static enum rc redis_tls(const struct redis *redis, TALLOC_CTX *mem,
 			 const struct net_endpoint *endpoint,
 			 struct net_stream *stream, struct fault *fault)
 {
-	char why[FAULT_TEXT_MAX_BYTES] = "";
+	char report[TLS_REPORT_BYTES] = "";
 	const char *name = redis->conf.tls_server_name[0] != '\0'
 				   ? redis->conf.tls_server_name
 				   : endpoint->host;
@@ -32,14 +32,17 @@ static enum rc redis_tls(const struct redis *redis, TALLOC_CTX *mem,
 		.servername = name,
 		.match = &name,
 		.match_count = 1,
-		.ret_log_line = why,
+		.ret_report = report,
 	};
+	struct span rest, why;
 	struct tls *tls;
 	enum rc rc = tls_connect(mem, redis->tls, &policy, stream,
 				 endpoint->text, &tls, fault);
 
-	if (rc != RC_OK && why[0] != '\0')
-		return fault_set(fault, RC_TEMP, "4.7.5", "%s", why);
+	rest = span_from(report);
+	if (rc != RC_OK && rest.len > 0 && span_cut(&rest, '\n', &why))
+		return fault_set(fault, RC_TEMP, "4.7.5", "%.*s",
+				 SPAN_FMT(why));
 	return rc;
 }
 

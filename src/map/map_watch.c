@@ -23,6 +23,7 @@ struct map_watch {
 	_Atomic uint64_t next_check_ms;
 	_Atomic bool needs_restart;
 	bool forbidden; /* the last load may not open the file; under check */
+	struct stat root; /* of the file system as it was at the beginning */
 	void *table;	/* NULL: the fault says why */
 	struct file_stamp stamp;
 	struct fault fault;
@@ -160,6 +161,8 @@ enum rc map_watch_open(struct map *map, const char *path, int flags,
 	pthread_mutex_init(&watch->check, NULL);
 	talloc_set_destructor(watch, watch_close);
 	atomic_store(&watch->next_check_ms, clock_mono_ms() + CHECK_EVERY_MS);
+	if (stat("/", &watch->root) < 0)
+		memset(&watch->root, 0, sizeof(watch->root));
 	rc = watch_load(watch, &watch->table, &watch->stamp, fault);
 	if (rc != RC_OK) {
 		talloc_free(watch);
@@ -169,10 +172,22 @@ enum rc map_watch_open(struct map *map, const char *path, int flags,
 	return RC_OK;
 }
 
+/* After a chroot the path means another file, or none: what was opened before
+ * is kept as it is. */
+static bool is_out_of_sight(const struct map_watch *watch)
+{
+	struct stat root;
+
+	return stat("/", &root) == 0 && (root.st_ino != watch->root.st_ino ||
+					 root.st_dev != watch->root.st_dev);
+}
+
 static bool watch_is_changed(const struct map_watch *watch)
 {
 	struct file_stamp now;
 
+	if (is_out_of_sight(watch))
+		return false;
 	if (watch->table == NULL || watch->stamp.young)
 		return true;
 	return !file_stamp_of_path(watch->path, &now) ||

@@ -72,11 +72,12 @@ static char **spawn_environment(TALLOC_CTX *mem, const struct conf *conf)
 /* The layout that conf/service.h promises; what a service prints on standard
  * output and error goes to the log file. */
 static struct child_file *spawn_files(TALLOC_CTX *mem, const struct slot *slot,
-				      int control_fd, int log_fd,
-				      size_t *ret_count)
+				      const struct spawn_context *context,
+				      int control_fd, size_t *ret_count)
 {
 	struct child_file *files =
-		mem_array(mem, struct child_file, slot->listen_count + 4);
+		mem_array(mem, struct child_file, slot->listen_count + 5);
+	const int log_fd = context->log_fd;
 	size_t n = 0;
 
 	files[n++] = (struct child_file){ log_fd, STDOUT_FILENO };
@@ -86,6 +87,11 @@ static struct child_file *spawn_files(TALLOC_CTX *mem, const struct slot *slot,
 	for (size_t i = 0; i < slot->listen_count; i++)
 		files[n++] = (struct child_file){ slot->listen_fds[i],
 						  SERVICE_LISTEN_FD + (int)i };
+	if (slot->entry->type == SERVICE_INET && context->secret_fd >= 0)
+		files[n++] = (struct child_file){
+			context->secret_fd,
+			SERVICE_LISTEN_FD + (int)slot->listen_count
+		};
 	*ret_count = n;
 	return files;
 }
@@ -114,8 +120,7 @@ enum rc spawn_service(TALLOC_CTX *mem, const struct spawn_context *context,
 	talloc_set_destructor(process, process_close);
 	spec.argv = (const char *const *)spawn_arguments(tmp, slot, path);
 	spec.env = (const char *const *)spawn_environment(tmp, context->conf);
-	spec.files = spawn_files(tmp, slot, pair[1], context->log_fd,
-				 &spec.file_count);
+	spec.files = spawn_files(tmp, slot, context, pair[1], &spec.file_count);
 	rc = child_start(&spec, &process->pid, fault);
 	close(pair[1]);
 	if (rc != RC_OK) {

@@ -13,6 +13,7 @@
 struct spawn_context {
 	const struct conf *conf;
 	int log_fd; /* -1: none */
+	int secret_fd; /* memory for TLS ticket keys; -1: none */
 };
 
 /* The process becomes slot->process; it is a child of mem. */

@@ -15,6 +15,7 @@
 #include "master/slot.h"
 #include "master/spawn.h"
 #include "queue/wire.h"
+#include "net/tls.h"
 #include "sys/log.h"
 
 enum {
@@ -33,6 +34,7 @@ struct supervisor {
 	struct slot *slots;
 	struct process *processes; /* also those that drain */
 	int log_fd;
+	int secret_fd; /* memory for TLS ticket keys; -1: none */
 	int signal_fd;
 	enum stage stage;
 	uint64_t stage_ends_ms; /* 0: no limit */
@@ -72,7 +74,8 @@ static void slot_failed(struct supervisor *sup, struct slot *slot)
 
 static void slot_start(struct supervisor *sup, struct slot *slot)
 {
-	struct spawn_context context = { sup->conf, sup->log_fd };
+	struct spawn_context context = { sup->conf, sup->log_fd,
+					 sup->secret_fd };
 	struct fault fault;
 	char *path;
 
@@ -505,6 +508,11 @@ enum rc supervisor_open(TALLOC_CTX *mem, struct conf *conf, int log_fd,
 
 	sup->conf = conf_ref(conf);
 	sup->log_fd = log_fd;
+	/* Without it each server has keys of its own. */
+	if (tls_tickets_create(&sup->secret_fd, fault) != RC_OK) {
+		log_warning("%s", fault->text);
+		sup->secret_fd = -1;
+	}
 	if (table_open(sup, conf, &sup->table, &sup->slots, fault) != RC_OK) {
 		conf_unref(conf);
 		talloc_free(sup);

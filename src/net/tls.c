@@ -14,17 +14,20 @@ static int tls_free(struct tls *tls)
 	return 0;
 }
 
-struct tls *tls_new(TALLOC_CTX *mem, const struct tls_context *context, int fd)
+struct tls *tls_new(TALLOC_CTX *mem, const struct tls_context *context, int fd,
+		    const char *peer)
 {
 	struct tls *tls = mem_new(mem, struct tls);
 
 	tls->context = context;
+	tls->peer = mem_strdup(tls, peer);
 	tls->ssl = SSL_new(context->ctx);
 	if (tls->ssl == NULL || SSL_set_fd(tls->ssl, fd) != 1) {
 		SSL_free(tls->ssl);
 		talloc_free(tls);
 		return NULL;
 	}
+	SSL_set_app_data(tls->ssl, tls);
 	talloc_set_destructor(tls, tls_free);
 	return tls;
 }
@@ -58,9 +61,9 @@ enum tls_io tls_io_of(struct tls *tls, int result, struct fault *fault)
 }
 
 enum rc tls_accept(TALLOC_CTX *mem, struct tls_server *server, int fd,
-		   struct tls **ret_tls, struct fault *fault)
+		   const char *peer, struct tls **ret_tls, struct fault *fault)
 {
-	struct tls *tls = tls_new(mem, &server->context, fd);
+	struct tls *tls = tls_new(mem, &server->context, fd, peer);
 	char text[256];
 
 	if (tls == NULL) {
@@ -70,6 +73,7 @@ enum rc tls_accept(TALLOC_CTX *mem, struct tls_server *server, int fd,
 	tls->is_server = true;
 	tls->asked_client_cert = server->context.config.ask_client_cert;
 	SSL_set_accept_state(tls->ssl);
+	tls_trace_begin(tls, NULL);
 	*ret_tls = tls;
 	return RC_OK;
 }
@@ -84,6 +88,7 @@ enum tls_io tls_handshake(struct tls *tls, struct fault *fault)
 	result = SSL_do_handshake(tls->ssl);
 	if (result == 1) {
 		tls_facts_gather(tls);
+		tls_trace_done(tls);
 		return TLS_DONE;
 	}
 	io = tls_io_of(tls, result, fault);

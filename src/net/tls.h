@@ -68,6 +68,9 @@ struct tls_config {
 	/* Server. */
 	const char *dh_param_file; /* smtpd_tls_dh1024_param_file */
 	const char *ticket_cipher; /* tls_session_ticket_cipher */
+	const char *library_file;  /* tls_config_file */
+	const char *library_section; /* tls_config_name */
+	const char *dane_digests;    /* tls_dane_digests */
 	const char *fingerprint_digest;
 	int verify_depth;
 	int session_timeout_s;
@@ -78,7 +81,19 @@ struct tls_config {
 	const char *verify_match, *secure_match, *fingerprint_match;
 	/* Server only. */
 	bool ask_client_cert, require_client_cert;
+	bool trust_server_certs; /* tls_trust_server_ccerts */
+	bool session_ids;	 /* smtpd_tls_always_issue_session_ids */
+	/* The chain, key first, for a name that the client asked for: PEM.
+	 * RC_NONE: the usual certificates. Called by any thread; NULL: none. */
+	enum rc (*sni_find)(void *arg, TALLOC_CTX *mem, const char *name,
+			    struct span *ret_pem, struct fault *fault);
+	void *sni_arg;
+	int ticket_fd; /* of tls_tickets_create; 0: keys of its own */
+	/* Sessions of another service are not resumed here. NULL: prefix. */
+	const char *session_context;
+	/* Both sides. */
 	bool sessions; /* tickets and ids may be used to resume */
+	void (*log)(const char *line); /* for log_level >= 2; NULL: none */
 	struct tls_strength strength;
 };
 
@@ -98,6 +113,14 @@ MUST_CHECK enum rc tls_client_open(TALLOC_CTX *mem,
 				   struct tls_client **ret_client,
 				   struct fault *fault);
 
+/* Memory for the ticket keys of all servers of an instance: whoever has the fd
+ * shares them. Nothing of it is ever on disk. */
+MUST_CHECK enum rc tls_tickets_create(int *ret_fd, struct fault *fault);
+
+/* At least one certificate: a server without shows none and agrees on little.
+ */
+bool tls_config_has_certificate(const struct tls_config *config);
+
 /* One connection; talloc_free ends it at once, tls_close says goodbye first.
  * Neither closes the fd. */
 struct tls;
@@ -111,7 +134,7 @@ enum tls_io {
 };
 
 MUST_CHECK enum rc tls_accept(TALLOC_CTX *mem, struct tls_server *server,
-			      int fd, struct tls **ret_tls,
+			      int fd, const char *peer, struct tls **ret_tls,
 			      struct fault *fault);
 MUST_CHECK enum tls_io tls_handshake(struct tls *tls, struct fault *fault);
 MUST_CHECK enum tls_io tls_read(struct tls *tls, void *into, size_t size,
@@ -122,6 +145,17 @@ MUST_CHECK enum tls_io tls_write(struct tls *tls, struct span bytes,
  * record. Before parking, read until TLS_WANT_READ. */
 bool tls_has_input(const struct tls *tls);
 void tls_close(struct tls *tls);
+
+/* One TLSA record as DNS gives it. */
+struct tls_tlsa {
+	uint8_t usage, selector, matching;
+	struct span data;
+};
+/* false: too short to be one. The data stay where they are. */
+bool tls_tlsa_read(struct span rdata, struct tls_tlsa *ret_tlsa);
+/* Can RFC 7672 do something with it: usage 2 or 3, a selector and a digest that
+ * are known, data of the right size. */
+bool tls_tlsa_is_usable(const struct tls_tlsa *tlsa);
 
 /* What the client demands of one connection. */
 struct tls_policy {
@@ -136,14 +170,24 @@ struct tls_policy {
 	const char *const *match;
 	size_t match_count;
 	bool wildcard_multi_label; /* tls_wildcard_matches_multiple_labels */
+	/* Files of authorities that count in place of the others; NULL: none */
+	const char *anchor_files;
+	/* dane, dane-only: validated records, of which one has to match, and
+	 * the name that they were found under. tlsa_insecure_mx: the name of
+	 * the host may be forged, so that it is Trusted and not Verified. */
+	const struct tls_tlsa *tlsa;
+	size_t tlsa_count;
+	const char *tlsa_domain;
+	bool tlsa_insecure_mx;
 	const char *session_key;   /* resume sessions of this peer; NULL: no */
 	/* For probes: a peer that is not who it must be is told by
 	 * tls_facts()->unmet, and the connection stays. */
 	bool keep_unmet;
-	/* NULL, or FAULT_TEXT_MAX_BYTES for a line that the log should have
-	 * when tls_connect fails; "" when there is none. */
-	char *ret_log_line;
+	/* NULL, or TLS_REPORT_BYTES for lines, separated by "\n", that the log
+	 * should have when tls_connect fails; "" when there is none. */
+	char *ret_report;
 };
+enum { TLS_REPORT_BYTES = 2 * FAULT_TEXT_MAX_BYTES };
 
 /* Handshake on the stream, which is encrypted from then on; free the stream
  * before the connection, or both with mem. `peer` is "host[address]:port" for
@@ -169,22 +213,27 @@ struct tls_facts {
 	const char *client_signature, *client_digest;
 	const char *peer_name;	     /* common name of the certificate, "" */
 	const char *issuer_name;     /* "" */
+	const char *subject, *issuer; /* the whole names, "/C=US/CN=x"; "" */
 	const char *fingerprint;     /* of the certificate, "" without one */
 	const char *key_fingerprint; /* of its public key */
-	const char *why_untrusted;   /* "self-signed certificate"; NULL */
+	/* "self-signed certificate", "untrusted issuer /CN=x"; NULL */
+	const char *why_untrusted;
 	int verify_code;	     /* X509_V_ERR_*, 0: the chain is good */
 	const char *matched_name; /* of the certificate, by the policy; NULL */
 	const char *unmet; /* NULL: the policy is met; else the line that the
 			    * log should have */
+	const char *servername; /* whose certificate was chosen (SNI); NULL */
 };
 
 /* Valid after the handshake, as long as the connection. */
 const struct tls_facts *tls_facts(const struct tls *tls);
 /* "Untrusted TLS connection established to HOST[ADDR]:25: TLSv1.3 with cipher
  * TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 ...".
- * direction "to" or "from". */
+ * direction "to" or "from". Reused: for more mail on the same connection. */
 char *tls_summary(TALLOC_CTX *mem, const struct tls *tls, const char *direction,
 		  const char *peer);
+char *tls_summary_reused(TALLOC_CTX *mem, const struct tls *tls,
+			 const char *direction, const char *peer);
 /* The part of a Received header: "(using TLSv1.3 with cipher ...". One line a
  * continuation, separated by "\n". */
 char *tls_received_clause(TALLOC_CTX *mem, const struct tls *tls);

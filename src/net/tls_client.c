@@ -58,11 +58,6 @@ static const char *layer_why(void *arg)
 static const struct net_stream_layer layer = { layer_read, layer_write,
 					       layer_why };
 
-static bool needs_name(enum tls_level level)
-{
-	return level == TLS_VERIFY || level == TLS_SECURE;
-}
-
 static enum rc policy_bad(const char *what, struct fault *fault)
 {
 	char text[256];
@@ -87,14 +82,43 @@ static struct tls_strength strength_of(const struct tls_client *client,
 	return strength;
 }
 
+static bool needs_tlsa(enum tls_level level)
+{
+	return level == TLS_DANE || level == TLS_DANE_ONLY;
+}
+
+/* A certificate in them need not be a root. */
+static enum rc anchors_apply(SSL *ssl, const char *files, struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct span rest = span_from(files), word;
+	X509_STORE *store = X509_STORE_new();
+	enum rc rc = RC_OK;
+
+	while (store != NULL && rc == RC_OK &&
+	       span_token(&rest, ", \t\r\n", &word)) {
+		char *path = mem_span_dup(tmp, word);
+
+		if (X509_STORE_load_file(store, path) != 1)
+			rc = policy_bad(mem_printf(tmp, "tafile=%s", path),
+					fault);
+	}
+	if (rc == RC_OK &&
+	    (store == NULL || SSL_set1_verify_cert_store(ssl, store) != 1))
+		rc = policy_bad("tafile", fault);
+	if (rc == RC_OK)
+		X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+	X509_STORE_free(store);
+	return rc;
+}
+
 static enum rc policy_apply(struct tls *tls, const struct tls_client *client,
 			    const struct tls_policy *policy,
 			    struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct tls_strength strength = strength_of(client, policy);
-	bool needs_cert =
-		needs_name(policy->level) || policy->level == TLS_FINGERPRINT;
+	bool needs_cert = policy->level > TLS_ENCRYPT;
 	struct tls_versions versions;
 	char *ciphers;
 	enum rc rc;
@@ -115,13 +139,20 @@ static enum rc policy_apply(struct tls *tls, const struct tls_client *client,
 	if (rc != RC_OK)
 		return rc;
 	if (SSL_set_cipher_list(tls->ssl, ciphers) != 1)
-		return policy_bad("TLS cipher list", fault);
+		return fault_set(fault, RC_CONF, "4.7.5",
+				 "TLS cipher list \"%s\" selects no cipher",
+				 ciphers);
 	if (policy->servername != NULL && policy->servername[0] != '\0' &&
 	    SSL_set_tlsext_host_name(tls->ssl, policy->servername) != 1)
 		return policy_bad("TLS server name", fault);
 	/* The chain is checked; what follows from it is decided below. */
 	SSL_set_verify(tls->ssl, SSL_VERIFY_NONE, NULL);
-	return RC_OK;
+	tls_trace_begin(tls, ciphers);
+	if (needs_tlsa(policy->level))
+		return tls_dane_apply(tls->ssl, policy, fault);
+	return tls_is_set(policy->anchor_files)
+		       ? anchors_apply(tls->ssl, policy->anchor_files, fault)
+		       : RC_OK;
 }
 
 /* A session is resumed only under the demands it was made with. */
@@ -133,7 +164,8 @@ static char *session_key(TALLOC_CTX *mem, const struct tls_client *client,
 		policy->session_key, tls_level_name(policy->level),
 		strength.protocols,  strength.grade,
 		strength.exclude,    strength.exclude_more,
-		policy->servername
+		policy->servername,  policy->anchor_files,
+		policy->tlsa_domain, tls_dane_text(mem, policy)
 	};
 	char *key = mem_strdup(mem, "");
 
@@ -201,98 +233,68 @@ static void matches_find(TALLOC_CTX *mem, const struct tls_config *config,
 	policy->match_count = count;
 }
 
-/* The issuer that nobody here knows: of the last certificate that was sent. */
-static const char *last_issuer(TALLOC_CTX *mem, SSL *ssl)
+/* "certificate verification failed for PEER: why" */
+static const char *unmet_line(struct tls *tls, const char *why)
 {
-	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
-	const int count = chain != NULL ? sk_X509_num(chain) : 0;
-	char text[FAULT_TEXT_MAX_BYTES] = "";
-
-	if (count > 0)
-		X509_NAME_oneline(
-			X509_get_issuer_name(sk_X509_value(chain, count - 1)),
-			text, sizeof(text));
-	return mem_strdup(mem, text);
+	return mem_printf(tls, "certificate verification failed for %s: %s",
+			  tls->peer, why);
 }
 
-/* In the reference's words. */
-static const char *unmet_line(struct tls *tls, const char *peer, int code)
-{
-	const char *whole = "certificate verification failed";
-	const char *leaf = "server certificate verification failed";
-
-	switch (code) {
-	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-		return mem_printf(tls, "%s for %s: self-signed certificate",
-				  whole, peer);
-	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-	case X509_V_ERR_CERT_UNTRUSTED:
-		return mem_printf(tls, "%s for %s: untrusted issuer %s", whole,
-				  peer, last_issuer(tls, tls->ssl));
-	case X509_V_ERR_CERT_HAS_EXPIRED:
-		return mem_printf(tls, "%s for %s: certificate has expired",
-				  leaf, peer);
-	case X509_V_ERR_CERT_NOT_YET_VALID:
-		return mem_printf(tls, "%s for %s: certificate not yet valid",
-				  leaf, peer);
-	default:
-		return mem_printf(tls, "%s for %s: num=%d:%s", leaf, peer, code,
-				  X509_verify_cert_error_string(code));
-	}
-}
-
-/* code: X509_V_ERR_*, 0: the peer showed no certificate. */
 static enum rc peer_refuse(struct tls *tls, const struct tls_policy *policy,
-			   const char *peer, int code, struct fault *fault)
+			   const char *why, struct fault *fault)
 {
-	const char *line =
-		code == 0 ? mem_printf(tls,
-				       "certificate verification failed for "
-				       "%s: no certificate",
-				       peer)
-			  : unmet_line(tls, peer, code);
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 
-	tls->facts.unmet = line;
+	if (tls->facts.trust > TLS_UNTRUSTED)
+		tls->facts.trust = TLS_UNTRUSTED;
+	tls->facts.unmet = unmet_line(tls, why);
 	if (policy->keep_unmet)
 		return RC_OK;
-	if (policy->ret_log_line != NULL)
-		snprintf(policy->ret_log_line, FAULT_TEXT_MAX_BYTES, "%s",
-			 line);
+	if (policy->ret_report != NULL)
+		snprintf(policy->ret_report, TLS_REPORT_BYTES, "%s\n%s",
+			 tls->facts.unmet,
+			 tls_summary(tmp, tls, "to", tls->peer));
 	return fault_set(fault, RC_TEMP, "4.7.5",
 			 "Server certificate not verified");
 }
 
-/* Is the peer who the policy says it must be? */
-static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
-			  const char *peer, struct fault *fault)
+/* Why the peer is not who it has to be; NULL: it is. */
+static const char *peer_fault(struct tls *tls, const struct tls_policy *policy)
 {
 	struct tls_facts *facts = &tls->facts;
 	X509 *cert = SSL_get0_peer_certificate(tls->ssl);
 
-	if (policy->level == TLS_FINGERPRINT) {
-		if (cert == NULL)
-			return peer_refuse(tls, policy, peer, 0, fault);
-		if (!tls_fingerprint_matches(facts, policy))
-			return peer_refuse(tls, policy, peer,
-					   X509_V_ERR_DANE_NO_MATCH, fault);
-		facts->trust = TLS_VERIFIED;
-		return RC_OK;
-	}
-	if (cert != NULL && policy->match_count > 0)
+	if (cert == NULL)
+		return "no certificate presented";
+	if (policy->level == TLS_FINGERPRINT)
+		return tls_fingerprint_matches(facts, policy)
+			       ? NULL
+			       : tls_verify_text(
+					 tls, X509_V_ERR_DANE_NO_MATCH, NULL);
+	if (policy->match_count > 0)
 		facts->matched_name = tls_cert_match(tls, cert, policy);
-	if (facts->trust == TLS_TRUSTED && facts->matched_name != NULL)
-		facts->trust = TLS_VERIFIED;
-	if (!needs_name(policy->level) || facts->trust == TLS_VERIFIED)
+	if (facts->trust != TLS_TRUSTED)
+		return facts->why_untrusted;
+	if (needs_tlsa(policy->level) || facts->matched_name != NULL)
+		return NULL;
+	return tls_verify_text(tls, X509_V_ERR_HOSTNAME_MISMATCH, NULL);
+}
+
+/* Is the peer who the policy says it must be? */
+static enum rc peer_check(struct tls *tls, const struct tls_policy *policy,
+			  struct fault *fault)
+{
+	const char *why;
+
+	/* With nothing to compare, a name proves nothing. */
+	if (policy->level <= TLS_ENCRYPT)
 		return RC_OK;
-	return peer_refuse(tls, policy, peer,
-			   cert == NULL ? 0
-			   : facts->matched_name != NULL
-				   ? facts->verify_code
-				   : X509_V_ERR_HOSTNAME_MISMATCH,
-			   fault);
+	why = peer_fault(tls, policy);
+	if (why != NULL)
+		return peer_refuse(tls, policy, why, fault);
+	tls->facts.trust =
+		policy->tlsa_insecure_mx ? TLS_TRUSTED : TLS_VERIFIED;
+	return RC_OK;
 }
 
 enum rc tls_connect(TALLOC_CTX *mem, struct tls_client *client,
@@ -305,14 +307,10 @@ enum rc tls_connect(TALLOC_CTX *mem, struct tls_client *client,
 	struct tls *tls;
 	enum rc rc;
 
-	if (policy.ret_log_line != NULL)
-		policy.ret_log_line[0] = '\0';
-	if (policy.level == TLS_DANE || policy.level == TLS_DANE_ONLY)
-		return fault_set(fault, RC_CONF, "4.7.5",
-				 "TLS security level %s is not available",
-				 tls_level_name(policy.level));
+	if (policy.ret_report != NULL)
+		policy.ret_report[0] = '\0';
 	matches_find(tmp, &client->context.config, &policy);
-	tls = tls_new(tmp, &client->context, net_stream_fd(stream));
+	tls = tls_new(tmp, &client->context, net_stream_fd(stream), peer);
 	if (tls == NULL)
 		return policy_bad("TLS", fault);
 	SSL_set_connect_state(tls->ssl);
@@ -325,7 +323,7 @@ enum rc tls_connect(TALLOC_CTX *mem, struct tls_client *client,
 	}
 	rc = handshake_do(tls, stream, peer, fault);
 	if (rc == RC_OK)
-		rc = peer_check(tls, &policy, peer, fault);
+		rc = peer_check(tls, &policy, fault);
 	if (rc != RC_OK) {
 		if (key != NULL)
 			tls_sessions_forget(client->sessions, key);

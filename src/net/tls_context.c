@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <signal.h>
 
+#include "net/dns.h"
 #include "net/tls_priv.h"
 
 static const char list_separators[] = ", \t\r\n";
@@ -38,177 +40,14 @@ void tls_error_trace(char *text, size_t size)
 	ERR_clear_error();
 }
 
-static bool is_set(const char *text)
-{
-	return text != NULL && text[0] != '\0';
-}
-
-static enum rc setting_bad(const struct tls_context *context,
-			   const char *setting, const char *value,
-			   struct fault *fault)
+enum rc tls_setting_bad(const struct tls_context *context, const char *setting,
+			const char *value, struct fault *fault)
 {
 	char why[256];
 
 	tls_error_text(why, sizeof(why));
 	return fault_set(fault, RC_CONF, "4.7.5", "%s_tls_%s = %s: %s",
 			 context->config.prefix, setting, value, why);
-}
-
-/* There is nobody to type one in. */
-static int no_passphrase(char *text, int size, int writing, void *arg)
-{
-	return -1;
-}
-
-static enum rc pair_load(const struct tls_context *context,
-			 const char *cert_setting, const char *cert_file,
-			 const char *key_setting, const char *key_file,
-			 struct fault *fault)
-{
-	SSL_CTX *ctx = context->ctx;
-
-	if (!is_set(cert_file))
-		return RC_OK;
-	if (!is_set(key_file))
-		key_file = cert_file;
-	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
-		return setting_bad(context, cert_setting, cert_file, fault);
-	if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1)
-		return setting_bad(context, key_setting, key_file, fault);
-	if (SSL_CTX_check_private_key(ctx) != 1)
-		return setting_bad(context, key_setting, key_file, fault);
-	return RC_OK;
-}
-
-/* One key with its certificate and the rest of the chain. */
-struct chain {
-	EVP_PKEY *key;
-	X509 *leaf;
-	STACK_OF(X509) * rest;
-};
-
-static void chain_clear(struct chain *chain)
-{
-	EVP_PKEY_free(chain->key);
-	X509_free(chain->leaf);
-	sk_X509_pop_free(chain->rest, X509_free);
-	*chain = (struct chain){ 0 };
-}
-
-/* false: OpenSSL's error queue has the reason. */
-static bool chain_use(SSL_CTX *ctx, struct chain *chain)
-{
-	bool used;
-
-	if (chain->key == NULL)
-		return true;
-	used = chain->leaf != NULL &&
-	       SSL_CTX_use_cert_and_key(ctx, chain->leaf, chain->key,
-					chain->rest, 1) == 1;
-	chain_clear(chain);
-	return used;
-}
-
-static bool chain_add_cert(struct chain *chain, X509 *cert)
-{
-	if (chain->key == NULL)
-		return false; /* the key comes first */
-	if (chain->leaf == NULL) {
-		chain->leaf = cert;
-		return true;
-	}
-	if (chain->rest == NULL)
-		chain->rest = sk_X509_new_null();
-	return chain->rest != NULL && sk_X509_push(chain->rest, cert) > 0;
-}
-
-static bool chain_add_object(SSL_CTX *ctx, struct chain *chain,
-			     const char *name, const unsigned char *der,
-			     long size)
-{
-	if (strcmp(name, PEM_STRING_X509) == 0 ||
-	    strcmp(name, PEM_STRING_X509_TRUSTED) == 0 ||
-	    strcmp(name, PEM_STRING_X509_OLD) == 0) {
-		X509 *cert = d2i_X509(NULL, &der, size);
-
-		if (cert != NULL && chain_add_cert(chain, cert))
-			return true;
-		X509_free(cert);
-		return false;
-	}
-	if (span_ends(span_from(name), "PRIVATE KEY")) {
-		if (!chain_use(ctx, chain))
-			return false;
-		chain->key = d2i_AutoPrivateKey(NULL, &der, size);
-		return chain->key != NULL;
-	}
-	return true; /* parameters and the like */
-}
-
-static bool chain_file_read(SSL_CTX *ctx, struct chain *chain, BIO *file)
-{
-	char *name, *header;
-	unsigned char *der;
-	bool good = true;
-	long size;
-
-	while (good && PEM_read_bio(file, &name, &header, &der, &size) == 1) {
-		good = chain_add_object(ctx, chain, name, der, size);
-		OPENSSL_free(name);
-		OPENSSL_free(header);
-		OPENSSL_clear_free(der, (size_t)size);
-	}
-	if (good &&
-	    ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
-		ERR_clear_error(); /* the end of the file */
-	return good && ERR_peek_error() == 0;
-}
-
-static enum rc chain_files_load(const struct tls_context *context,
-				struct fault *fault)
-{
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	const char *files = context->config.chain_files;
-	struct span rest = span_from(files), word;
-	struct chain chain = { 0 };
-	bool good = true;
-
-	ERR_clear_error();
-	while (good && span_token(&rest, list_separators, &word)) {
-		BIO *file = BIO_new_file(mem_span_dup(tmp, word), "r");
-
-		good = file != NULL &&
-		       chain_file_read(context->ctx, &chain, file);
-		BIO_free(file);
-	}
-	good = good && chain_use(context->ctx, &chain);
-	chain_clear(&chain);
-	if (!good)
-		return setting_bad(context, "chain_files", files, fault);
-	return RC_OK;
-}
-
-static enum rc certificates_load(struct tls_context *context,
-				 struct fault *fault)
-{
-	const struct tls_config *c = &context->config;
-	enum rc rc;
-
-	SSL_CTX_set_default_passwd_cb(context->ctx, no_passphrase);
-	if (is_set(c->chain_files))
-		return chain_files_load(context, fault);
-	if (is_set(c->cert_file) && strcmp(c->cert_file, "none") == 0)
-		return RC_OK;
-	rc = pair_load(context, "cert_file", c->cert_file, "key_file",
-		       c->key_file, fault);
-	if (rc == RC_OK)
-		rc = pair_load(context, "dcert_file", c->dcert_file,
-			       "dkey_file", c->dkey_file, fault);
-	if (rc == RC_OK)
-		rc = pair_load(context, "eccert_file", c->eccert_file,
-			       "eckey_file", c->eckey_file, fault);
-	return rc;
 }
 
 /* In place of all authorities. A certificate here need not be a root. */
@@ -222,7 +61,7 @@ static enum rc anchors_load(struct tls_context *context, struct fault *fault)
 		char *path = mem_span_dup(tmp, word);
 
 		if (X509_STORE_load_file(store, path) != 1)
-			return setting_bad(context, "trust_anchor_file", path,
+			return tls_setting_bad(context, "trust_anchor_file", path,
 					   fault);
 	}
 	X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
@@ -236,15 +75,15 @@ static enum rc authorities_load(struct tls_context *context,
 	SSL_CTX *ctx = context->ctx;
 
 	ERR_clear_error();
-	if (is_set(c->trust_anchor_files))
+	if (tls_is_set(c->trust_anchor_files))
 		return anchors_load(context, fault);
-	if (is_set(c->ca_file) &&
+	if (tls_is_set(c->ca_file) &&
 	    SSL_CTX_load_verify_file(ctx, c->ca_file) != 1)
-		return setting_bad(context, "CAfile", c->ca_file, fault);
-	if (is_set(c->ca_path) && SSL_CTX_load_verify_dir(ctx, c->ca_path) != 1)
-		return setting_bad(context, "CApath", c->ca_path, fault);
+		return tls_setting_bad(context, "CAfile", c->ca_file, fault);
+	if (tls_is_set(c->ca_path) && SSL_CTX_load_verify_dir(ctx, c->ca_path) != 1)
+		return tls_setting_bad(context, "CApath", c->ca_path, fault);
 	if (c->append_default_ca && SSL_CTX_set_default_verify_paths(ctx) != 1)
-		return setting_bad(context, "append_default_CA", "yes", fault);
+		return tls_setting_bad(context, "append_default_CA", "yes", fault);
 	SSL_CTX_set_verify_depth(ctx,
 				 c->verify_depth > 0 ? c->verify_depth : 9);
 	return RC_OK;
@@ -252,7 +91,7 @@ static enum rc authorities_load(struct tls_context *context,
 
 static enum rc digest_find(struct tls_context *context, struct fault *fault)
 {
-	const char *name = is_set(context->config.fingerprint_digest)
+	const char *name = tls_is_set(context->config.fingerprint_digest)
 				   ? context->config.fingerprint_digest
 				   : "sha256";
 
@@ -286,14 +125,23 @@ static enum rc strength_apply(struct tls_context *context, struct fault *fault)
 			      &ciphers, fault);
 	if (rc != RC_OK)
 		return fault_add(fault, "%s", c->prefix);
-	if (SSL_CTX_set_cipher_list(context->ctx, ciphers) != 1)
-		return setting_bad(context, "ciphers", ciphers, fault);
+	if (SSL_CTX_set_cipher_list(context->ctx, ciphers) != 1) {
+		ERR_clear_error();
+		return fault_set(fault, RC_CONF, "4.7.5",
+				 "%s_tls_ciphers = %s: the list \"%s\" selects "
+				 "no cipher",
+				 c->prefix,
+				 tls_is_set(c->strength.grade)
+					 ? c->strength.grade
+					 : "medium",
+				 ciphers);
+	}
 	rc = tls_groups_make(tmp, c, &groups, fault);
 	if (rc != RC_OK)
 		return rc;
 	if (groups[0] != '\0' &&
 	    SSL_CTX_set1_groups_list(context->ctx, groups) != 1)
-		return setting_bad(context, "eecdh_grade", groups, fault);
+		return tls_setting_bad(context, "eecdh_grade", groups, fault);
 	return RC_OK;
 }
 
@@ -316,6 +164,43 @@ static enum rc options_apply(struct tls_context *context, struct fault *fault)
 				    SSL_OP_IGNORE_UNEXPECTED_EOF |
 				    (SSL_OP_ALL & ~workarounds) | options);
 	return RC_OK;
+}
+
+/* tls_config_file and tls_config_name, before the library reads its own. The
+ * first context of a process decides. */
+static enum rc library_begin(const struct tls_config *c, struct fault *fault)
+{
+	const char *file = tls_is_set(c->library_file) ? c->library_file
+						       : "default";
+	bool is_default = strcmp(file, "default") == 0;
+	OPENSSL_INIT_SETTINGS *settings;
+	uint64_t options = OPENSSL_INIT_LOAD_CONFIG;
+	char why[256];
+	int done;
+
+	if (is_default && !tls_is_set(c->library_section))
+		return RC_OK;
+	settings = OPENSSL_INIT_new();
+	if (settings == NULL)
+		return fault_set(fault, RC_TEMP, "4.3.0", "out of memory");
+	if (strcmp(file, "none") == 0)
+		options = OPENSSL_INIT_NO_LOAD_CONFIG;
+	else if (!is_default)
+		OPENSSL_INIT_set_config_filename(settings, file);
+	if (tls_is_set(c->library_section))
+		OPENSSL_INIT_set_config_appname(settings, c->library_section);
+	OPENSSL_INIT_set_config_file_flags(settings, 0);
+	ERR_clear_error();
+	done = OPENSSL_init_ssl(options, settings);
+	OPENSSL_INIT_free(settings);
+	if (done == 1)
+		return RC_OK;
+	tls_error_text(why, sizeof(why));
+	return fault_set(fault, RC_CONF, "4.7.5",
+			 "tls_config_file = %s, tls_config_name = %s: %s", file,
+			 tls_is_set(c->library_section) ? c->library_section
+							: "",
+			 why);
 }
 
 /* The configuration outlives the snapshot it came from. */
@@ -344,6 +229,10 @@ static void config_keep(struct tls_context *context,
 		&c->trust_anchor_files,
 		&c->dh_param_file,
 		&c->ticket_cipher,
+		&c->library_file,
+		&c->library_section,
+		&c->dane_digests,
+		&c->session_context,
 		&c->fingerprint_digest,
 		&c->fingerprint_match,
 		&c->verify_match,
@@ -366,12 +255,15 @@ enum rc tls_context_setup(TALLOC_CTX *mem, struct tls_context *context,
 {
 	enum rc rc;
 
+	rc = library_begin(config, fault);
+	if (rc != RC_OK)
+		return rc;
 	config_keep(context, config, mem);
 	/* Also a peer that is gone shows as an error of write(2). */
 	signal(SIGPIPE, SIG_IGN);
 	context->ctx = SSL_CTX_new(method);
 	if (context->ctx == NULL)
-		return setting_bad(context, "context", "new", fault);
+		return tls_setting_bad(context, "context", "new", fault);
 	/* The lists of main.cf decide, not the level of openssl.cnf: a weak
 	 * cipher beats none where TLS is optional. */
 	SSL_CTX_set_security_level(context->ctx, 0);
@@ -380,6 +272,7 @@ enum rc tls_context_setup(TALLOC_CTX *mem, struct tls_context *context,
 				 SSL_MODE_ENABLE_PARTIAL_WRITE |
 				 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(context->ctx, 1);
+	tls_trace_context(context);
 	rc = options_apply(context, fault);
 	if (rc == RC_OK)
 		rc = strength_apply(context, fault);
@@ -388,7 +281,7 @@ enum rc tls_context_setup(TALLOC_CTX *mem, struct tls_context *context,
 	if (rc == RC_OK)
 		rc = authorities_load(context, fault);
 	if (rc == RC_OK)
-		rc = certificates_load(context, fault);
+		rc = tls_certificates_load(context, fault);
 	return rc;
 }
 
@@ -416,13 +309,35 @@ static void client_certificates_ask(struct tls_context *context)
 
 	if (!c->ask_client_cert)
 		return;
+	if (c->trust_server_certs)
+		SSL_CTX_set_purpose(context->ctx, X509_PURPOSE_ANY);
 	SSL_CTX_set_verify(context->ctx,
 			   SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE,
 			   any_certificate);
-	if (is_set(c->ca_file))
+	if (tls_is_set(c->ca_file))
 		SSL_CTX_set_client_CA_list(context->ctx,
 					   SSL_load_client_CA_file(c->ca_file));
 	ERR_clear_error();
+}
+
+/* What a session of one service may be used for is not what another one's may:
+ * it asks for certificates, or does not. */
+static void session_context_set(const struct tls_config *c, SSL_CTX *ctx)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	char text[256];
+	unsigned size;
+	int len = snprintf(text, sizeof(text), "%s %s %d", c->prefix,
+			   tls_is_set(c->session_context) ? c->session_context
+							  : "",
+			   c->ask_client_cert);
+
+	len = MIN_OF(len, (int)sizeof(text) - 1);
+	if (EVP_Digest(text, (size_t)len, digest, &size, EVP_sha256(), NULL) ==
+	    1)
+		SSL_CTX_set_session_id_context(
+			ctx, digest,
+			MIN_OF(size, (unsigned)SSL_MAX_SID_CTX_LENGTH));
 }
 
 static enum rc server_sessions_setup(TALLOC_CTX *mem,
@@ -432,9 +347,13 @@ static enum rc server_sessions_setup(TALLOC_CTX *mem,
 	const struct tls_config *c = &context->config;
 	SSL_CTX *ctx = context->ctx;
 
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)c->prefix,
-				       (unsigned)strlen(c->prefix));
+	/* The ids are given out; what they stand for is in the tickets. */
+	SSL_CTX_set_session_cache_mode(
+		ctx, c->session_ids ? SSL_SESS_CACHE_SERVER |
+					      SSL_SESS_CACHE_NO_INTERNAL |
+					      SSL_SESS_CACHE_NO_AUTO_CLEAR
+				    : SSL_SESS_CACHE_OFF);
+	session_context_set(c, ctx);
 	if (!c->sessions) {
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 		SSL_CTX_set_num_tickets(ctx, 0);
@@ -442,8 +361,31 @@ static enum rc server_sessions_setup(TALLOC_CTX *mem,
 	}
 	SSL_CTX_set_timeout(ctx, c->session_timeout_s);
 	SSL_CTX_set_num_tickets(ctx, 1);
-	return tls_tickets_use(mem, ctx, c->ticket_cipher, c->session_timeout_s,
-			       fault);
+	return tls_tickets_use(mem, ctx, c, fault);
+}
+
+/* The chain for the name that the client asks for. 1 go on, 0 give up. */
+static int name_choose(SSL *ssl, void *arg)
+{
+	const struct tls_server *server = arg;
+	const struct tls_config *c = &server->context.config;
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct tls *tls = SSL_get_app_data(ssl);
+	struct fault fault = { 0 };
+	struct span pem;
+	enum rc rc;
+
+	if (name == NULL || !dns_name_is_valid(span_from(name)))
+		return 1;
+	rc = c->sni_find(c->sni_arg, tmp, name, &pem, &fault);
+	if (rc == RC_NONE)
+		return 1;
+	if (rc != RC_OK || !tls_chain_use(ssl, pem))
+		return 0;
+	if (tls != NULL && tls->sni_name == NULL)
+		tls->sni_name = mem_strdup(tls, name);
+	return 1;
 }
 
 /* The parameters of the file; without one, those that fit the key. */
@@ -453,7 +395,7 @@ static enum rc dh_setup(struct tls_context *context, struct fault *fault)
 	EVP_PKEY *params = NULL;
 	BIO *file;
 
-	if (!is_set(path) || strcmp(path, "auto") == 0) {
+	if (!tls_is_set(path) || strcmp(path, "auto") == 0) {
 		SSL_CTX_set_dh_auto(context->ctx, 1);
 		return RC_OK;
 	}
@@ -466,7 +408,32 @@ static enum rc dh_setup(struct tls_context *context, struct fault *fault)
 	    SSL_CTX_set0_tmp_dh_pkey(context->ctx, params) == 1)
 		return RC_OK;
 	EVP_PKEY_free(params);
-	return setting_bad(context, "dh1024_param_file", path, fault);
+	return tls_setting_bad(context, "dh1024_param_file", path, fault);
+}
+
+bool tls_config_has_certificate(const struct tls_config *c)
+{
+	return tls_is_set(c->chain_files) || tls_is_set(c->cert_file) ||
+	       tls_is_set(c->eccert_file) || tls_is_set(c->dcert_file);
+}
+
+static enum rc server_setup(struct tls_server *server, struct fault *fault)
+{
+	struct tls_context *context = &server->context;
+	const struct tls_config *c = &context->config;
+	enum rc rc = dh_setup(context, fault);
+
+	if (rc == RC_OK)
+		rc = server_sessions_setup(server, context, fault);
+	if (rc != RC_OK)
+		return rc;
+	if (c->prefer_server_ciphers)
+		SSL_CTX_set_options(context->ctx,
+				    SSL_OP_CIPHER_SERVER_PREFERENCE);
+	if (c->sni_find != NULL)
+		SSL_CTX_set_cert_cb(context->ctx, name_choose, server);
+	client_certificates_ask(context);
+	return RC_OK;
 }
 
 enum rc tls_server_open(TALLOC_CTX *mem, const struct tls_config *config,
@@ -474,30 +441,20 @@ enum rc tls_server_open(TALLOC_CTX *mem, const struct tls_config *config,
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
 	struct tls_server *server = mem_new(tmp, struct tls_server);
-	bool no_cert = is_set(config->cert_file) &&
-		       strcmp(config->cert_file, "none") == 0;
 	enum rc rc;
 
 	talloc_set_destructor(server, server_close);
-	if (!no_cert && !is_set(config->chain_files) &&
-	    !is_set(config->cert_file) && !is_set(config->eccert_file) &&
-	    !is_set(config->dcert_file))
+	/* "none" in their place is a decision. */
+	if (!tls_config_has_certificate(config))
 		return fault_set(fault, RC_CONF, "4.7.5",
 				 "No server certs available. TLS won't be "
 				 "enabled");
 	rc = tls_context_setup(server, &server->context, config,
 			       TLS_server_method(), fault);
-	if (rc != RC_OK)
-		return rc;
-	rc = dh_setup(&server->context, fault);
 	if (rc == RC_OK)
-		rc = server_sessions_setup(server, &server->context, fault);
+		rc = server_setup(server, fault);
 	if (rc != RC_OK)
 		return rc;
-	if (config->prefer_server_ciphers)
-		SSL_CTX_set_options(server->context.ctx,
-				    SSL_OP_CIPHER_SERVER_PREFERENCE);
-	client_certificates_ask(&server->context);
 	*ret_server = talloc_steal(mem, server);
 	return RC_OK;
 }
@@ -512,6 +469,8 @@ enum rc tls_client_open(TALLOC_CTX *mem, const struct tls_config *config,
 	talloc_set_destructor(client, client_close);
 	rc = tls_context_setup(client, &client->context, config,
 			       TLS_client_method(), fault);
+	if (rc == RC_OK)
+		rc = tls_dane_enable(&client->context, fault);
 	if (rc != RC_OK)
 		return rc;
 	if (config->sessions)

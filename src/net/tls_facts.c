@@ -124,6 +124,53 @@ static void fingerprints_gather(struct tls *tls, X509 *cert)
 	OPENSSL_free(der);
 }
 
+enum { NAME_TEXT_MAX_BYTES = 512 };
+
+/* "/C=US/CN=example.com" */
+static const char *name_text(TALLOC_CTX *mem, const X509_NAME *name)
+{
+	char text[NAME_TEXT_MAX_BYTES];
+
+	if (X509_NAME_oneline(name, text, sizeof(text)) == NULL)
+		return "";
+	for (char *c = text; *c != '\0'; c++)
+		if (!ascii_is_print(*c))
+			*c = '?';
+	return mem_strdup(mem, text);
+}
+
+const char *tls_verify_text(TALLOC_CTX *mem, long result, X509 *cert)
+{
+	switch (result) {
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+		return "self-signed certificate";
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		return "certificate has expired";
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return "certificate not yet valid";
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+		if (cert != NULL)
+			return mem_printf(
+				mem, "untrusted issuer %s",
+				name_text(mem, X509_get_issuer_name(cert)));
+		break;
+	}
+	return mem_printf(mem, "num=%ld:%s", result,
+			  X509_verify_cert_error_string(result));
+}
+
+/* The last of what the peer sent: its issuer is the one that is missing. */
+static X509 *chain_end(SSL *ssl, X509 *leaf)
+{
+	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+	int count = chain != NULL ? sk_X509_num(chain) : 0;
+
+	return count > 0 ? sk_X509_value(chain, count - 1) : leaf;
+}
+
 static void peer_gather(struct tls *tls, X509 *cert)
 {
 	struct tls_facts *facts = &tls->facts;
@@ -131,11 +178,14 @@ static void peer_gather(struct tls *tls, X509 *cert)
 
 	facts->peer_name = tls_cert_name(tls, cert);
 	facts->issuer_name = tls_name_cn(tls, X509_get_issuer_name(cert));
+	facts->subject = name_text(tls, X509_get_subject_name(cert));
+	facts->issuer = name_text(tls, X509_get_issuer_name(cert));
 	fingerprints_gather(tls, cert);
 	facts->verify_code = (int)result;
 	facts->trust = result == X509_V_OK ? TLS_TRUSTED : TLS_UNTRUSTED;
 	if (result != X509_V_OK)
-		facts->why_untrusted = X509_verify_cert_error_string(result);
+		facts->why_untrusted = tls_verify_text(
+			tls, result, chain_end(tls->ssl, cert));
 }
 
 void tls_facts_gather(struct tls *tls)
@@ -150,7 +200,9 @@ void tls_facts_gather(struct tls *tls)
 	facts->cipher_bits =
 		SSL_CIPHER_get_bits(cipher, &facts->cipher_all_bits);
 	facts->peer_name = facts->issuer_name = "";
+	facts->subject = facts->issuer = "";
 	facts->fingerprint = facts->key_fingerprint = "";
+	facts->servername = tls->sni_name;
 	facts->trust = TLS_ANONYMOUS;
 	if (peer != NULL)
 		peer_gather(tls, peer);
@@ -184,8 +236,8 @@ static char *handshake_text(TALLOC_CTX *mem, const struct tls_facts *facts)
 	return text;
 }
 
-char *tls_summary(TALLOC_CTX *mem, const struct tls *tls, const char *direction,
-		  const char *peer)
+static char *summary(TALLOC_CTX *mem, const struct tls *tls, const char *how,
+		     const char *direction, const char *peer)
 {
 	static const char *const trust[] = { "Anonymous", "Untrusted",
 					     "Trusted", "Verified" };
@@ -193,11 +245,26 @@ char *tls_summary(TALLOC_CTX *mem, const struct tls *tls, const char *direction,
 	const struct tls_facts *facts = &tls->facts;
 
 	return mem_printf(mem,
-			  "%s TLS connection established %s %s: %s with cipher "
-			  "%s (%d/%d bits)%s",
-			  trust[facts->trust], direction, peer, facts->protocol,
-			  facts->cipher, facts->cipher_bits,
+			  "%s TLS connection %s %s %s%s%s: %s with cipher %s "
+			  "(%d/%d bits)%s",
+			  trust[facts->trust],
+			  how, direction, peer,
+			  facts->servername != NULL ? " to " : "",
+			  facts->servername != NULL ? facts->servername : "",
+			  facts->protocol, facts->cipher, facts->cipher_bits,
 			  facts->cipher_all_bits, handshake_text(tmp, facts));
+}
+
+char *tls_summary(TALLOC_CTX *mem, const struct tls *tls, const char *direction,
+		  const char *peer)
+{
+	return summary(mem, tls, "established", direction, peer);
+}
+
+char *tls_summary_reused(TALLOC_CTX *mem, const struct tls *tls,
+			 const char *direction, const char *peer)
+{
+	return summary(mem, tls, "reused", direction, peer);
 }
 
 static char *client_cert_text(TALLOC_CTX *mem, const struct tls *tls)

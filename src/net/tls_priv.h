@@ -31,7 +31,9 @@ struct tls_client {
 struct tls {
 	SSL *ssl;
 	const struct tls_context *context;
+	const char *peer; /* for messages */
 	bool is_server, asked_client_cert;
+	const char *sni_name; /* whose certificate was chosen; NULL */
 	struct tls_facts facts;
 	char *why; /* of the failure of a layer */
 };
@@ -59,7 +61,19 @@ MUST_CHECK enum rc tls_options_parse(const char *parameter, const char *text,
 				     uint64_t *ret_options,
 				     struct fault *fault);
 
+/* tls_certificates.c */
+MUST_CHECK enum rc tls_certificates_load(struct tls_context *context,
+					 struct fault *fault);
+/* In place of all others of this connection. false: the error queue has why. */
+bool tls_chain_use(SSL *ssl, struct span pem);
+
 /* tls_context.c */
+static inline bool tls_is_set(const char *text)
+{
+	return text != NULL && text[0] != '\0';
+}
+enum rc tls_setting_bad(const struct tls_context *context, const char *setting,
+			const char *value, struct fault *fault);
 MUST_CHECK enum rc tls_context_setup(TALLOC_CTX *mem,
 				     struct tls_context *context,
 				     const struct tls_config *config,
@@ -71,12 +85,31 @@ void tls_error_text(char *text, size_t size);
 void tls_error_trace(char *text, size_t size);
 
 /* tls.c */
-struct tls *tls_new(TALLOC_CTX *mem, const struct tls_context *context, int fd);
+struct tls *tls_new(TALLOC_CTX *mem, const struct tls_context *context, int fd,
+		    const char *peer);
 /* What SSL_get_error means; sets the fault for TLS_FAILED. */
 enum tls_io tls_io_of(struct tls *tls, int result, struct fault *fault);
 
 /* tls_facts.c */
 void tls_facts_gather(struct tls *tls);
+/* Why a chain is not accepted, in the words of the log. */
+const char *tls_verify_text(TALLOC_CTX *mem, long result, X509 *cert);
+
+/* tls_trace.c: what log levels from 2 on say. */
+void tls_tracef(const struct tls *tls, int level, const char *format, ...)
+	PRINTF(3, 4);
+void tls_trace_context(struct tls_context *context);
+void tls_trace_begin(struct tls *tls, const char *ciphers);
+void tls_trace_done(struct tls *tls);
+
+/* tls_dane.c */
+MUST_CHECK enum rc tls_dane_enable(const struct tls_context *context,
+				   struct fault *fault);
+/* Only who matches a record is verified. RC_CONF: none of them can be used. */
+MUST_CHECK enum rc tls_dane_apply(SSL *ssl, const struct tls_policy *policy,
+				  struct fault *fault);
+/* The records as text, for the key of a session. */
+char *tls_dane_text(TALLOC_CTX *mem, const struct tls_policy *policy);
 
 /* tls_match.c: is the certificate what the policy wants? */
 bool tls_name_matches(struct span cert_name, struct span want,
@@ -102,7 +135,8 @@ void tls_sessions_use(struct tls_sessions *sessions, SSL *ssl, const char *key);
 void tls_sessions_forget(struct tls_sessions *sessions, const char *key);
 
 /* tls_tickets.c: keys of a server's tickets that change. A child of mem.
- * cipher NULL: aes-256-cbc. RC_CONF: no cipher for this. */
+ * shared_fd: memory of tls_tickets_create; 0: keys of its own. cipher NULL:
+ * aes-256-cbc. RC_CONF: no cipher for this. */
 MUST_CHECK enum rc tls_tickets_use(TALLOC_CTX *mem, SSL_CTX *ctx,
-				   const char *cipher, int timeout_s,
+				   const struct tls_config *config,
 				   struct fault *fault);

@@ -4,10 +4,13 @@
  * opens them for one more; then it is wiped, and what was sent under it cannot
  * be read any more, not even by who takes the process's memory.
  */
+#include <errno.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "net/tls_priv.h"
 
@@ -19,9 +22,16 @@ struct ticket_key {
 	uint64_t made_s; /* 0: no key */
 };
 
-struct tls_tickets {
+/* In memory that processes may share. The lock survives a process that dies
+ * with it. */
+struct shared {
 	pthread_mutex_t lock;	      /* tls_tickets: the keys */
 	struct ticket_key keys[KEYS]; /* the current one first */
+};
+
+struct tls_tickets {
+	struct shared *shared;
+	bool is_mapped;
 	uint64_t timeout_s;
 	const EVP_CIPHER *cipher;
 };
@@ -34,17 +44,72 @@ static uint64_t now_s(void)
 	return (uint64_t)now.tv_sec + 1; /* never 0 */
 }
 
+static void lock_init(struct shared *shared)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(&shared->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
+static void lock_take(struct shared *shared)
+{
+	if (pthread_mutex_lock(&shared->lock) != EOWNERDEAD)
+		return;
+	/* Half a key may be worse than none. */
+	mem_wipe(shared->keys, sizeof(shared->keys));
+	pthread_mutex_consistent(&shared->lock);
+}
+
+static struct shared *shared_map(int fd)
+{
+	void *at = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE,
+			MAP_SHARED, fd, 0);
+
+	if (at == MAP_FAILED)
+		return NULL;
+	madvise(at, sizeof(struct shared), MADV_DONTDUMP);
+	return at;
+}
+
+enum rc tls_tickets_create(int *ret_fd, struct fault *fault)
+{
+	int fd = memfd_create("tls-tickets", MFD_CLOEXEC);
+	struct shared *shared = NULL;
+
+	if (fd >= 0 && ftruncate(fd, sizeof(struct shared)) == 0)
+		shared = shared_map(fd);
+	if (shared == NULL) {
+		fault_set(fault, RC_TEMP, "4.3.0",
+			  "memory for TLS ticket keys: %m");
+		if (fd >= 0)
+			close(fd);
+		return RC_TEMP;
+	}
+	lock_init(shared);
+	munmap(shared, sizeof(*shared));
+	*ret_fd = fd;
+	return RC_OK;
+}
+
 static int tickets_close(struct tls_tickets *tickets)
 {
-	mem_wipe(tickets->keys, sizeof(tickets->keys));
-	pthread_mutex_destroy(&tickets->lock);
+	if (tickets->is_mapped) {
+		munmap(tickets->shared, sizeof(*tickets->shared));
+		return 0;
+	}
+	mem_wipe(tickets->shared->keys, sizeof(tickets->shared->keys));
+	pthread_mutex_destroy(&tickets->shared->lock);
 	return 0;
 }
 
 /* With the lock. false: no random bytes. */
 static bool keys_renew(struct tls_tickets *tickets)
 {
-	struct ticket_key *current = &tickets->keys[0];
+	struct ticket_key *current = &tickets->shared->keys[0];
 	uint64_t now = now_s();
 	struct ticket_key fresh = { .made_s = now };
 	bool made;
@@ -55,7 +120,7 @@ static bool keys_renew(struct tls_tickets *tickets)
 	       RAND_priv_bytes(fresh.cipher, sizeof(fresh.cipher)) == 1 &&
 	       RAND_priv_bytes(fresh.mac, sizeof(fresh.mac)) == 1;
 	if (made) {
-		tickets->keys[1] = *current;
+		tickets->shared->keys[1] = *current;
 		*current = fresh;
 	}
 	mem_wipe(&fresh, sizeof(fresh));
@@ -69,7 +134,7 @@ static const struct ticket_key *key_find(struct tls_tickets *tickets,
 	uint64_t now = now_s();
 
 	for (size_t i = 0; i < KEYS; i++) {
-		struct ticket_key *key = &tickets->keys[i];
+		struct ticket_key *key = &tickets->shared->keys[i];
 
 		if (key->made_s != 0 &&
 		    now - key->made_s >= tickets->timeout_s * KEYS)
@@ -98,6 +163,15 @@ static bool key_apply(const struct tls_tickets *tickets,
 	       EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
+static void key_trace(SSL *ssl, int encrypt)
+{
+	const struct tls *tls = SSL_get_app_data(ssl);
+
+	if (tls != NULL)
+		tls_tracef(tls, 2, "%s: %s session ticket", tls->peer,
+			   encrypt ? "Issuing" : "Decrypting");
+}
+
 /* 1 use it, 2 use it and give the client a new one, 0 cannot, -1 failed. */
 static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 		      EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
@@ -107,12 +181,12 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 	const struct ticket_key *key = NULL;
 	int result = -1;
 
-	pthread_mutex_lock(&tickets->lock);
+	lock_take(tickets->shared);
 	if (encrypt) {
 		if (keys_renew(tickets) &&
 		    RAND_bytes(iv, EVP_CIPHER_get_iv_length(tickets->cipher)) ==
 			    1)
-			key = &tickets->keys[0];
+			key = &tickets->shared->keys[0];
 		if (key != NULL)
 			memcpy(name, key->name, NAME_BYTES);
 	} else {
@@ -122,11 +196,13 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 	}
 	/* A client of TLS 1.3 shows a ticket once, so it gets a new one. */
 	if (key != NULL && key_apply(tickets, key, iv, cipher, mac, encrypt))
-		result = encrypt || (key == &tickets->keys[0] &&
+		result = encrypt || (key == &tickets->shared->keys[0] &&
 				     SSL_version(ssl) < TLS1_3_VERSION)
 				 ? 1
 				 : 2;
-	pthread_mutex_unlock(&tickets->lock);
+	pthread_mutex_unlock(&tickets->shared->lock);
+	if (result > 0)
+		key_trace(ssl, encrypt);
 	return result;
 }
 
@@ -140,11 +216,12 @@ static bool cipher_is_usable(const EVP_CIPHER *cipher)
 	       EVP_CIPHER_get_key_length(cipher) <= KEY_BYTES;
 }
 
-enum rc tls_tickets_use(TALLOC_CTX *mem, SSL_CTX *ctx, const char *cipher,
-			int timeout_s, struct fault *fault)
+enum rc tls_tickets_use(TALLOC_CTX *mem, SSL_CTX *ctx,
+			const struct tls_config *config, struct fault *fault)
 {
+	const char *cipher = config->ticket_cipher;
 	struct tls_tickets *tickets;
-	const EVP_CIPHER *found = cipher == NULL || cipher[0] == '\0'
+	const EVP_CIPHER *found = !tls_is_set(cipher)
 					  ? EVP_aes_256_cbc()
 					  : EVP_get_cipherbyname(cipher);
 
@@ -156,8 +233,14 @@ enum rc tls_tickets_use(TALLOC_CTX *mem, SSL_CTX *ctx, const char *cipher,
 				 cipher, KEY_BYTES * 8);
 	tickets = mem_new(mem, struct tls_tickets);
 	tickets->cipher = found;
-	tickets->timeout_s = (uint64_t)timeout_s;
-	pthread_mutex_init(&tickets->lock, NULL);
+	tickets->timeout_s = (uint64_t)config->session_timeout_s;
+	if (config->ticket_fd > 0)
+		tickets->shared = shared_map(config->ticket_fd);
+	tickets->is_mapped = tickets->shared != NULL;
+	if (!tickets->is_mapped) {
+		tickets->shared = mem_new(tickets, struct shared);
+		lock_init(tickets->shared);
+	}
 	talloc_set_destructor(tickets, tickets_close);
 	SSL_CTX_set_app_data(ctx, tickets);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);

@@ -2,11 +2,13 @@
 """Fixtures: postern(main_cf) starts a server, remote(...) a far host, dns answers names."""
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
 
 from world import databases
+from world.ca import Authority
 from world.dns import NameServer
 from world.mta import Mta
 from world.remote import Remote
@@ -76,6 +78,7 @@ def _maker(request, stage):
         started.append(mta)
         return mta.start() if start else mta
 
+    make.is_reference = request.config.getoption("--mta") == "reference"
     yield make
     failed = getattr(request.node, "rep_call", None) is not None and request.node.rep_call.failed
     for mta in started:
@@ -153,3 +156,26 @@ maria = _database(databases.Maria)
 openldap = _database(databases.OpenLdap)
 redis_server = _database(databases.Redis)
 memcached = _database(databases.Memcached, needs_authority=False)
+
+
+@pytest.fixture(scope="session")
+def private_ca(tmp_path_factory):
+    """A private certificate authority; .issue("mx.test") makes a key and a certificate."""
+    folder = tmp_path_factory.mktemp("ca")
+    for path in (folder, folder.parent):
+        path.chmod(0o755)
+    return Authority(folder)
+
+
+@pytest.fixture(scope="session")
+def machine_files(tmp_path_factory):
+    """/etc/postfix, /etc/ssl and /var/lib/postfix of this namespace become copies that tests may
+    change, so that a configuration can name the paths that its text names."""
+    assert "POSTERN_WORLD" in os.environ, "only inside tests/system/run"
+    for path in ("/etc/postfix", "/etc/ssl", "/var/lib/postfix"):
+        kept = tmp_path_factory.mktemp("kept") / "files"
+        shutil.copytree(path, kept, symlinks=True, ignore=lambda at, names: [
+            name for name in names if not (pathlib.Path(at, name).is_dir() or pathlib.Path(at, name).is_file())])
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", path], check=True)
+        shutil.copytree(kept, path, symlinks=True, dirs_exist_ok=True)
+    shutil.chown("/var/lib/postfix", "postfix", "postfix")

@@ -263,6 +263,12 @@ void session_command(struct smtpd_session *s, struct span line)
 	SCRATCH TALLOC_CTX *tmp = NULL;
 	const char *bad = line_fault(s, line);
 
+	if (s->cert_denied != NULL) {
+		session_reply(s, "421 4.7.1 %s Error: %s",
+			      s->server->conf->v.myhostname, s->cert_denied);
+		session_end(s);
+		return;
+	}
 	if (bad == NULL && s->server->command_filter != NULL) {
 		tmp = talloc_new(NULL);
 		if (!filter_command(s, tmp, &line)) {

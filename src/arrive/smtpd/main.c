@@ -61,39 +61,14 @@ static void warn_unsupported(const struct conf_values *v)
 			log_warning("%s", asks[i].what);
 }
 
-static enum rc open_tls(struct smtpd_server *server, struct fault *fault)
-{
-	struct tls_config config;
-	enum rc rc;
-
-	rc = smtpd_server_tls_level(server, fault);
-	if (rc != RC_OK)
-		return rc;
-	if (server->tls_level == TLS_NONE)
-		return RC_OK;
-	tls_config_load(server->conf, "smtpd",
-			server->tls_level == TLS_ENCRYPT, &config);
-	rc = tls_server_open(server, &config, &server->tls, fault);
-	if (rc == RC_OK)
-		return RC_OK;
-	if (server->tls_wrapper)
-		return rc;
-	/* the others can still be served: at "may" in clear, at "encrypt" by
-	 * a 454 to STARTTLS; never in clear where it must not be */
-	log_warning("%s", fault->text);
-	log_warning("TLS is not available: %s",
-		    server->tls_level == TLS_ENCRYPT ? "mail is refused" :
-						       "STARTTLS is refused");
-	return RC_OK;
-}
-
 /* Tables of rules, which may lie where only root can read. */
-static enum rc open_rules(struct smtpd_server *server, struct fault *fault)
+static enum rc open_rules(struct smtpd_server *server, int ticket_fd,
+			  struct fault *fault)
 {
 	enum rc rc = smtpd_server_open_rules(server, fault);
 
 	if (rc == RC_OK)
-		rc = open_tls(server, fault);
+		rc = smtpd_server_tls_open(server, ticket_fd, fault);
 	return rc;
 }
 
@@ -318,7 +293,7 @@ int main(int argc, char **argv)
 	server->conf = smtpd->service->conf;
 	server->service_name = smtpd->service->name;
 	warn_unsupported(&server->conf->v);
-	if (open_rules(server, &fault) != RC_OK ||
+	if (open_rules(server, smtpd->service->secret_fd, &fault) != RC_OK ||
 	    service_confine(smtpd->service, &fault) != RC_OK ||
 	    open_intake(smtpd, &fault) != RC_OK ||
 	    cleanup_service_open(server, server->conf, smtpd->intake,

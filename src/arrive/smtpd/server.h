@@ -53,6 +53,8 @@ struct smtpd_server {
 	struct tls_server *tls;	 /* NULL: none */
 	enum tls_level tls_level;
 	bool tls_wrapper;
+	bool tls_cert_required; /* smtpd_tls_req_ccert, where it can be */
+	struct maps *tls_names; /* tls_server_sni_maps; NULL: none */
 	struct cleanup_service *cleanup;
 	struct restrictions *restrictions;
 	struct match_list *local_clients; /* local_header_rewrite_clients */
@@ -88,6 +90,9 @@ MUST_CHECK enum rc smtpd_server_open_rules(struct smtpd_server *server,
 /* server->tls_level and tls_wrapper. */
 MUST_CHECK enum rc smtpd_server_tls_level(struct smtpd_server *server,
 					  struct fault *fault);
+/* Keys and certificates are read now, while root; ticket_fd: see net/tls.h. */
+MUST_CHECK enum rc smtpd_server_tls_open(struct smtpd_server *server,
+					 int ticket_fd, struct fault *fault);
 /* Keywords of smtpd_discard_ehlo_keywords as bits. */
 int ehlo_keywords_parse(const char *text);
 /* " name" for each. */

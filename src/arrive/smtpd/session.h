@@ -73,6 +73,7 @@ struct smtpd_session {
 	char *helo;    /* NULL before HELO */
 	bool esmtp;
 	bool access_denied; /* refused at connect: all commands are */
+	const char *cert_denied; /* why its certificate will not do; NULL */
 	char *sasl_method, *sasl_username; /* NULL: not logged in */
 	/* XFORWARD is for who connected, also after XCLIENT. */
 	bool forward_known;

@@ -40,7 +40,8 @@ void session_tls_begin(struct smtpd_session *s)
 	talloc_free(s->helo);
 	s->helo = NULL;
 	s->esmtp = false;
-	if (tls_accept(s, s->server->tls, s->ws.fd, &s->tls, &fault) == RC_OK) {
+	if (tls_accept(s, s->server->tls, s->ws.fd, s->client_text,
+		       &s->tls, &fault) == RC_OK) {
 		s->phase = PHASE_HANDSHAKE;
 		return;
 	}
@@ -48,11 +49,54 @@ void session_tls_begin(struct smtpd_session *s)
 	session_end(s);
 }
 
+static void handshake_failed(struct smtpd_session *s, enum tls_io io,
+			     const struct fault *fault)
+{
+	log_info("SSL_accept error from %s: %s", s->client_text,
+		 io == TLS_CLOSED ? "lost connection" : "-1");
+	if (io != TLS_CLOSED && fault->text[0] != '\0')
+		log_warning("TLS library problem: %s", fault->text);
+	session_log_abort(s, "lost connection");
+	if (s->verb >= 0) /* the command was not a success after all */
+		s->counts[s->verb].good--;
+	TALLOC_FREE(s->tls);
+	session_end(s);
+}
+
+/* Who has to show a certificate has to show a good one. */
+static void certificate_check(struct smtpd_session *s)
+{
+	const struct tls_facts *facts = tls_facts(s->tls);
+
+	if (!s->server->tls_cert_required || facts->trust >= TLS_TRUSTED)
+		return;
+	s->cert_denied = facts->trust == TLS_ANONYMOUS
+				 ? "No client certificate presented"
+				 : "Client certificate not trusted";
+	log_info("NOQUEUE: abort: TLS from %s: %s", s->client_text,
+		 s->cert_denied);
+}
+
+static void handshake_log(struct smtpd_session *s)
+{
+	const struct tls_facts *facts = tls_facts(s->tls);
+	const int level = s->server->conf->v.smtpd_tls_loglevel[0] - '0';
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+
+	if (level < 1)
+		return;
+	if (facts->trust == TLS_UNTRUSTED && facts->why_untrusted != NULL &&
+	    (s->server->tls_cert_required || level > 1))
+		log_info("certificate verification failed for %s: %s",
+			 s->client_text, facts->why_untrusted);
+	log_info("%s",
+		 tls_summary(tmp, s->tls, "from", s->client_text));
+}
+
 enum tls_io session_tls_go_on(struct smtpd_session *s)
 {
 	struct fault fault = { 0 };
 	enum tls_io io;
-	char *summary;
 
 	io = tls_handshake(s->tls, &fault);
 	switch (io) {
@@ -62,22 +106,11 @@ enum tls_io session_tls_go_on(struct smtpd_session *s)
 	case TLS_DONE:
 		break;
 	default:
-		log_info("SSL_accept error from %s: %s", s->client_text,
-			 io == TLS_CLOSED ? "lost connection" : "-1");
-		if (fault.text[0] != '\0')
-			log_warning("TLS library problem: %s", fault.text);
-		session_log_abort(s, "lost connection");
-		if (s->verb >= 0) /* the command was not a success after all */
-			s->counts[s->verb].good--;
-		TALLOC_FREE(s->tls);
-		session_end(s);
+		handshake_failed(s, io, &fault);
 		return io;
 	}
-	if (s->server->conf->v.smtpd_tls_loglevel[0] > '0') {
-		summary = tls_summary(s, s->tls, "from", s->client_text);
-		log_info("%s", summary);
-		talloc_free(summary);
-	}
+	handshake_log(s);
+	certificate_check(s);
 	s->phase = PHASE_COMMAND;
 	if (!tls_facts(s->tls)->resumed && session_new_tls_is_refused(s)) {
 		if (s->verb >= 0)

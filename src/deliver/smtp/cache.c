@@ -135,9 +135,14 @@ static bool destination_is_listed(const struct smtp_cache *cache,
 {
 	struct span rest =
 	    span_from(cache->settings->connection_cache_destinations);
+	struct span all = span_from(key), hop;
+
+	/* Behind the next hop comes what was demanded of it. */
+	if (!span_cut(&all, '\n', &hop))
+		return false;
 
 	for (struct span word; span_token(&rest, ", \t\r\n", &word);)
-		if (span_is_nocase(word, key))
+		if (span_eq_nocase(word, hop))
 			return true;
 	return false;
 }

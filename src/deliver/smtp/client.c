@@ -93,6 +93,11 @@ static enum rc tables_open(struct smtp_client *c, const struct conf *conf,
 	return rc;
 }
 
+static void log_line(const char *line)
+{
+	log_info("%s", line);
+}
+
 /* TLS is there when some destination may want it. A certificate of ours that
  * cannot be read keeps TLS from working, not mail without it from flowing. */
 static void tls_open(struct smtp_client *c, const struct conf *conf)
@@ -107,6 +112,9 @@ static void tls_open(struct smtp_client *c, const struct conf *conf)
 		return;
 	tls_config_load(conf, c->settings.lmtp ? "lmtp" : "smtp", false,
 			&config);
+	config.log = log_line;
+	if (config.log_level >= 2)
+		log_info("initializing the client-side TLS engine");
 	if (tls_client_open(c, &config, &c->tls, &fault) != RC_OK) {
 		c->tls = NULL;
 		log_warning("TLS is not available: %s", fault.text);
@@ -132,13 +140,31 @@ static enum rc relayhost_find(struct smtp_client *c, const struct conf *conf,
 	return RC_OK;
 }
 
+/* Mail that needs no DNSSEC does not wait for a trust anchor. */
+static enum rc resolver_dns_open(struct smtp_client *c, const struct conf *conf,
+				 struct fault *fault)
+{
+	struct dns_config dns = {
+	    .timeout_ms = DNS_TIMEOUT_MS,
+	    .dnssec = c->settings.dnssec_wanted,
+	    .trust_anchor_path = conf->v.dnssec_trust_anchor_file,
+	};
+	enum rc rc = dns_open(c, &dns, &c->route.dns, fault);
+
+	if (rc != RC_CONF || !dns.dnssec)
+		return rc;
+	log_warning("dnssec_trust_anchor_file: %s", fault->text);
+	c->settings.dnssec_missing = true;
+	dns.dnssec = false;
+	return dns_open(c, &dns, &c->route.dns, fault);
+}
+
 enum rc smtp_client_open(TALLOC_CTX *mem, struct service *service, bool lmtp,
 			 struct smtp_client **ret_client, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
 	struct smtp_client *c = mem_new(tmp, struct smtp_client);
 	struct conf *conf = service->conf;
-	const struct dns_config dns = {.timeout_ms = DNS_TIMEOUT_MS};
 
 	smtp_settings_init(&c->settings, conf, lmtp);
 	c->route.settings = &c->settings;
@@ -153,11 +179,12 @@ enum rc smtp_client_open(TALLOC_CTX *mem, struct service *service, bool lmtp,
 		RC_OK ||
 	    own_addresses(c, conf, fault) != RC_OK ||
 	    own_expand(c, fault) != RC_OK ||
-	    dns_open(c, &dns, &c->route.dns, fault) != RC_OK ||
+	    resolver_dns_open(c, conf, fault) != RC_OK ||
 	    tables_open(c, conf, fault) != RC_OK ||
 	    relayhost_find(c, conf, fault) != RC_OK)
 		return fault->rc;
 	tls_open(c, conf);
+	c->starttls = starttls_memory_new(c);
 	c->cache = smtp_cache_new(c, &c->settings);
 	*ret_client = talloc_steal(mem, c);
 	return RC_OK;

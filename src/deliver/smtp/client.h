@@ -10,6 +10,7 @@
 #include "deliver/smtp/cache.h"
 #include "deliver/smtp/route.h"
 #include "deliver/smtp/session.h"
+#include "deliver/smtp/starttls_memory.h"
 #include "rule/resolve.h"
 
 struct smtp_client {
@@ -20,6 +21,7 @@ struct smtp_client {
 	struct maps *generic;	   /* NULL: none */
 	struct maps *tls_policy;   /* NULL: none */
 	struct tls_client *tls;	   /* NULL: no TLS */
+	struct starttls_memory *starttls;
 	struct smtp_cache *cache;
 	struct net_address bind4, bind6; /* family 0: any */
 	const char *unmet;		 /* why all mail waits, or NULL */

@@ -18,7 +18,8 @@ struct journey {
 	struct nexthop hops[NEXTHOPS_MAX];
 	size_t hop_count;
 	const struct nexthop *hop;
-	struct smtp_tls_policy *policy;
+	struct smtp_tls_policy *policy; /* of the next hop; then of a host */
+	const char *cache_key;
 	struct outcome why; /* of what failed last */
 	const char *tls_text;
 	int sessions;
@@ -142,6 +143,7 @@ static bool session_open(struct journey *j, const struct smtp_host *host,
 	struct smtp_hello hello = {
 	    .policy = j->policy,
 	    .tls_client = j->client->tls,
+	    .memory = j->client->starttls,
 	    .domain = j->hop->host,
 	    .detect_loop =
 		j->hop->port == SMTP_PORT && !j->client->settings.lmtp,
@@ -152,7 +154,7 @@ static bool session_open(struct journey *j, const struct smtp_host *host,
 		if (host != NULL ? !host_connect(j, host, &s)
 				 : !unix_connect(j, &s))
 			return false;
-		s->key = mem_strdup(s, j->hop->text);
+		s->key = mem_strdup(s, j->cache_key);
 		if (smtp_session_hello(s, j->d, &hello, &j->why)) {
 			*ret_session = s;
 			return true;
@@ -174,7 +176,8 @@ static bool session_open(struct journey *j, const struct smtp_host *host,
 
 static void session_end(struct journey *j, struct smtp_session *s)
 {
-	if (smtp_cache_keep(j->client->cache, s))
+	if ((s->tls == NULL || s->tls_reuse) &&
+	    smtp_cache_keep(j->client->cache, s))
 		agent_wake(j->client->agent);
 	else
 		smtp_session_close(s);
@@ -227,13 +230,35 @@ static void cached_try(struct journey *j)
 	struct smtp_session *s;
 
 	while (j->d->open_count > 0 &&
-	       (s = smtp_cache_take(j->client->cache, j->hop->text)) != NULL)
+	       (s = smtp_cache_take(j->client->cache, j->cache_key)) != NULL) {
+		if (s->tls != NULL && s->settings->tls_loglevel[0] > '0')
+			log_info("%s", tls_summary_reused(j->d, s->tls, "to",
+							  s->relay));
 		if (session_use(j, s, false))
 			return;
+	}
+}
+
+/* What this host has to meet. */
+static bool host_policy(struct journey *j, const struct smtp_tls_policy *policy,
+			const struct smtp_host *host)
+{
+	struct smtp_client *c = j->client;
+	struct fault fault;
+
+	if (smtp_tls_policy_for_host(j->d, &c->settings, c->route.dns, j->hop,
+				     host, policy, &j->policy,
+				     &fault) != RC_OK) {
+		why_fault(j, &fault);
+		return false;
+	}
+	j->tls_text = smtp_tls_text(j->d, &c->settings, j->policy, "?");
+	return true;
 }
 
 static void hosts_try(struct journey *j, bool last_hop)
 {
+	const struct smtp_tls_policy *policy = j->policy;
 	const bool detect_loop =
 	    j->hop->port == SMTP_PORT && !j->client->settings.lmtp;
 	struct smtp_route route = {0};
@@ -257,6 +282,8 @@ static void hosts_try(struct journey *j, bool last_hop)
 
 		if (sessions_used_up(j, 0))
 			return;
+		if (!host_policy(j, policy, &route.hosts[i]))
+			continue;
 		if (!session_open(j, &route.hosts[i], &s)) {
 			if (j->why.action == DELIVERY_BOUNCED)
 				return;
@@ -273,16 +300,21 @@ static void hop_try(struct journey *j, bool last_hop)
 
 	if (smtp_tls_policy_find(j->d, &c->settings, c->tls_policy, j->hop,
 				 &j->policy, &fault) != RC_OK) {
-		log_warning("%s", fault.text);
+		log_warning("TLS policy lookup for %s/%s: %s", j->hop->host,
+			    j->hop->host, fault.text);
 		why_fault(j, &fault);
 		return;
 	}
 	j->tls_text = smtp_tls_text(j->d, &c->settings, j->policy, "?");
-	smtp_cache_enter(c->cache, j->hop->text);
+	/* What was opened under another policy is not for this mail. */
+	j->cache_key =
+	    mem_printf(j->d, "%s\n%s", j->hop->text,
+		       smtp_tls_policy_text(j->d, j->policy));
+	smtp_cache_enter(c->cache, j->cache_key);
 	cached_try(j);
 	if (j->d->open_count > 0)
 		hosts_try(j, last_hop);
-	smtp_cache_leave(c->cache, j->hop->text);
+	smtp_cache_leave(c->cache, j->cache_key);
 }
 
 static void journey_end(struct journey *j)

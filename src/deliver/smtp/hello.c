@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/smtp/session.h"
+#include "mail/dsn.h"
 #include "sys/log.h"
 
 /* Why no transaction can be begun with this host; the next one is tried. */
@@ -151,6 +152,19 @@ static bool ehlo(struct smtp_session *s, TALLOC_CTX *mem,
 	return true;
 }
 
+/* "hostname" and "nexthop" stand for what they say. */
+static const char *server_name(const struct smtp_session *s,
+			       const struct smtp_hello *hello)
+{
+	const char *name = hello->policy->servername;
+
+	if (name == NULL)
+		return NULL;
+	if (strcasecmp(name, "hostname") == 0)
+		return s->name;
+	return strcasecmp(name, "nexthop") == 0 ? hello->domain : name;
+}
+
 static struct tls_policy connect_policy(const struct smtp_session *s,
 					const struct smtp_hello *hello)
 {
@@ -161,11 +175,16 @@ static struct tls_policy connect_policy(const struct smtp_session *s,
 	    .strength = {.protocols = p->protocols,
 			 .grade = p->ciphers,
 			 .exclude = p->exclude},
-	    .servername = p->servername,
+	    .servername = server_name(s, hello),
 	    .nexthop_domain = hello->domain,
 	    .hostname = s->name,
 	    .match = p->match,
 	    .match_count = p->match_count,
+	    .anchor_files = p->anchor_files,
+	    .tlsa = p->tlsa,
+	    .tlsa_count = p->tlsa_count,
+	    .tlsa_domain = p->tlsa_domain,
+	    .tlsa_insecure_mx = p->tlsa_insecure_mx,
 	    .wildcard_multi_label =
 		s->settings->conf->v.tls_wildcard_matches_multiple_labels,
 	    .session_key = s->key,
@@ -176,20 +195,27 @@ static bool handshake(struct smtp_session *s, TALLOC_CTX *mem,
 		      struct smtp_hello *hello, struct outcome *why)
 {
 	struct tls_policy policy = connect_policy(s, hello);
-	char line[FAULT_TEXT_MAX_BYTES];
+	const bool is_logged = s->settings->tls_loglevel[0] > '0';
+	char report[TLS_REPORT_BYTES];
+	struct span rest, line;
 	struct fault fault;
 
-	policy.ret_log_line = line;
+	policy.ret_report = report;
 	net_stream_set_timeout(s->stream, s->settings->starttls_timeout * 1000);
 	if (tls_connect(s, hello->tls_client, &policy, s->stream, s->relay,
 			&s->tls, &fault) == RC_OK) {
 		s->tls_text = smtp_tls_text(s, s->settings, hello->policy, "");
-		if (s->settings->tls_loglevel[0] > '0')
+		s->tls_reuse = hello->policy->reuse;
+		if (is_logged)
 			log_info("%s",
 				 tls_summary(mem, s->tls, "to", s->relay));
 		return true;
 	}
-	log_info("%s", line[0] != '\0' ? line : fault.text);
+	rest = span_from(report);
+	if (rest.len == 0)
+		log_info("%s", fault.text);
+	while (is_logged && span_cut(&rest, '\n', &line))
+		log_info("%.*s", SPAN_FMT(line));
 	s->broken = true;
 	hello->tls_failed = hello->policy->level == TLS_MAY;
 	return tls_required_failed(
@@ -200,11 +226,29 @@ static bool handshake(struct smtp_session *s, TALLOC_CTX *mem,
 	    why);
 }
 
+/* smtp_tls_block_early_mail_reply: replies to commands that are not ours. */
+static bool no_early_reply(struct smtp_session *s, TALLOC_CTX *mem,
+			   struct outcome *why)
+{
+	if (!s->settings->tls_block_early_mail_reply ||
+	    net_stream_buffered(s->stream) == 0)
+		return true;
+	s->broken = true;
+	log_warning("%s: a reply before the command: somebody may have sent "
+		    "commands in our name before TLS began",
+		    s->peer);
+	return tls_required_failed(
+	    s, "4.7.0",
+	    mem_printf(mem, "host %s sent a reply before the command",
+		       s->peer),
+	    why);
+}
+
 /* STARTTLS was offered. */
 static bool starttls(struct smtp_session *s, TALLOC_CTX *mem,
 		     struct smtp_hello *hello, struct outcome *why)
 {
-	char *said;
+	char *said, dsn[DSN_MAX_BYTES];
 
 	if (!command_send(s, mem, why, "STARTTLS\r\n") ||
 	    !smtp_session_reply(s, mem, why))
@@ -226,13 +270,16 @@ static bool starttls(struct smtp_session *s, TALLOC_CTX *mem,
 			    why);
 		}
 		return handshake(s, mem, hello, why) &&
-		       ehlo(s, mem, hello, true, why);
+		       ehlo(s, mem, hello, true, why) &&
+		       no_early_reply(s, mem, why);
 	}
 	if (hello->policy->level == TLS_MAY)
 		return true;
 	said = smtp_reply_text(mem, s->reply, 500);
+	smtp_reply_dsn(s->reply, dsn);
+	dsn[0] = '4';
 	return tls_required_failed(
-	    s, "4.7.4",
+	    s, mem_strdup(mem, dsn),
 	    mem_printf(mem,
 		       "TLS is required, but host %s refused to start "
 		       "TLS: %s",
@@ -249,6 +296,10 @@ static bool tls_begin(struct smtp_session *s, TALLOC_CTX *mem,
 	if (offered && s->settings->tls_note_starttls_offer &&
 	    level == TLS_NONE)
 		log_info("Host offered STARTTLS: [%s]", s->name);
+	if (starttls_memory_note(hello->memory, s->relay, offered))
+		log_warning("%s offered STARTTLS before and does not any more: "
+			    "somebody on the way may be taking it out",
+			    s->relay);
 	if (level == TLS_NONE || hello->plaintext_only ||
 	    (level == TLS_MAY && (!offered || hello->tls_client == NULL)))
 		return true;

@@ -143,14 +143,18 @@ static enum rc host_lookup(TALLOC_CTX *mem,
 }
 
 static enum rc host_add(TALLOC_CTX *mem, const struct smtp_route_config *config,
-			const char *name, uint16_t preference,
+			const struct dns_record *mx, bool mx_secure,
 			struct smtp_route *route, struct fault *fault)
 {
+	const char *name = mx->name;
+	const uint16_t preference = mx->preference;
 	struct net_address literal;
 	struct dns_host *host;
+	bool is_name = true;
 	enum rc rc;
 
 	if (net_address_parse(span_from(name), &literal)) {
+		is_name = false;
 		host = mem_new(mem, struct dns_host);
 		host->addresses = &literal;
 		host->count = 1;
@@ -164,6 +168,11 @@ static enum rc host_add(TALLOC_CTX *mem, const struct smtp_route_config *config,
 		    .name = mem_strdup(mem, name),
 		    .address = host->addresses[i],
 		    .preference = preference,
+		    .secure = host->secure,
+		    .mx_secure = mx_secure,
+		    .canonical = is_name && host->name != NULL
+				     ? mem_strdup(mem, host->name)
+				     : NULL,
 		};
 	return RC_OK;
 }
@@ -196,8 +205,8 @@ static enum rc exchangers_add(TALLOC_CTX *mem,
 				 hop->host);
 	for (size_t i = 0; i < answer->count; i++) {
 		const struct dns_record *mx = &answer->records[i];
-		enum rc rc = host_add(mem, config, mx->name, mx->preference,
-				      route, &why);
+		enum rc rc = host_add(mem, config, mx, answer->secure, route,
+				      &why);
 
 		if (rc != RC_OK && worst != RC_TEMP) {
 			worst = rc;
@@ -213,6 +222,7 @@ static enum rc domain_add(TALLOC_CTX *mem,
 			  const struct nexthop *hop, struct smtp_route *route,
 			  struct fault *fault)
 {
+	const struct dns_record self = {.name = hop->host};
 	struct dns_answer *answer = NULL;
 	enum rc rc =
 	    dns_query(mem, config->dns, hop->host, DNS_MX, &answer, fault);
@@ -221,7 +231,10 @@ static enum rc domain_add(TALLOC_CTX *mem,
 		return exchangers_add(mem, config, hop, answer, route, fault);
 	if (rc == RC_TEMP && !config->settings->conf->v.ignore_mx_lookup_error)
 		return rc;
-	rc = host_add(mem, config, hop->host, 0, route, fault);
+	/* That there is no MX record can be as sure as one. */
+	rc = host_add(mem, config, &self,
+		      rc == RC_NONE && answer != NULL && answer->secure, route,
+		      fault);
 	if (rc == RC_NONE) {
 		fault->rc = RC_PERM;
 		snprintf(fault->dsn, sizeof(fault->dsn), "5.4.4");
@@ -237,6 +250,7 @@ enum rc smtp_route_find(TALLOC_CTX *mem, const struct smtp_route_config *config,
 	struct smtp_route route = {
 	    .hosts = mem_array(mem, struct smtp_host, HOSTS_MAX),
 	};
+	const struct dns_record self = {.name = hop->host};
 	unsigned seed = 0;
 	struct net_address literal;
 	enum rc rc;
@@ -245,7 +259,7 @@ enum rc smtp_route_find(TALLOC_CTX *mem, const struct smtp_route_config *config,
 	    net_address_parse(span_from(hop->host), &literal))
 		rc = not_found(
 		    config->settings,
-		    host_add(mem, config, hop->host, 0, &route, fault), fault);
+		    host_add(mem, config, &self, true, &route, fault), fault);
 	else
 		rc = domain_add(mem, config, hop, &route, fault);
 	if (rc != RC_OK)

@@ -133,9 +133,14 @@ const char *smtp_tls_text(TALLOC_CTX *mem, const struct smtp_settings *settings,
 {
 	if (!settings->log_tls_feature_status)
 		return NULL;
-	if (policy->level == TLS_NONE)
+	if (policy->wanted == TLS_NONE)
 		return "none";
-	return mem_printf(mem, "%s%s", tls_level_name(policy->level), suffix);
+	if (suffix[0] == ':' || policy->wanted == policy->level)
+		return mem_printf(mem, "%s%s%s", tls_level_name(policy->wanted),
+				  policy->tlsa_insecure_mx ? ":halfdane" : "",
+				  suffix);
+	return mem_printf(mem, "%s:%s%s", tls_level_name(policy->wanted),
+			  tls_level_name(policy->level), suffix);
 }
 
 void smtp_session_close(struct smtp_session *s)

@@ -17,6 +17,7 @@
 #include "deliver/delivery.h"
 #include "deliver/smtp/nexthop.h"
 #include "deliver/smtp/settings.h"
+#include "deliver/smtp/starttls_memory.h"
 #include "deliver/smtp/tls_policy.h"
 #include "mail/smtp_reply.h"
 #include "net/address.h"
@@ -39,6 +40,9 @@ struct smtp_host {
 	const char *name;
 	struct net_address address;
 	uint16_t preference;
+	/* By DNSSEC: the addresses, and the MX record that named the host. */
+	bool secure, mx_secure;
+	const char *canonical; /* behind its aliases; NULL: not from DNS */
 };
 
 struct smtp_session {
@@ -52,6 +56,7 @@ struct smtp_session {
 	unsigned features;	   /* enum smtp_feature */
 	uint64_t size_limit_bytes; /* 0: none said */
 	struct tls *tls;
+	bool tls_reuse;	      /* more deliveries may follow through TLS */
 	const char *tls_text; /* for tls= */
 	const char *doing;    /* "sending MAIL FROM" */
 	struct buf reply_bytes;
@@ -86,6 +91,7 @@ const char *smtp_tls_text(TALLOC_CTX *mem, const struct smtp_settings *settings,
 struct smtp_hello {
 	const struct smtp_tls_policy *policy;
 	struct tls_client *tls_client; /* NULL: no TLS */
+	struct starttls_memory *memory;
 	const char *domain; /* of the next hop, for "loops back to myself" */
 	bool detect_loop;
 	bool plaintext_only; /* after a failed handshake at level may */

@@ -23,7 +23,10 @@
 	X(tls_mandatory_protocols) X(tls_ciphers) X(tls_mandatory_ciphers) \
 	X(tls_exclude_ciphers) X(tls_mandatory_exclude_ciphers) \
 	X(tls_verify_cert_match) X(tls_secure_cert_match) \
-	X(tls_fingerprint_cert_match) X(tls_servername) \
+	X(tls_fingerprint_cert_match) X(tls_servername) X(tls_per_site) \
+	X(tls_block_early_mail_reply) X(tls_connection_reuse) \
+	X(tls_trust_anchor_file) X(dns_support_level) \
+	X(tls_force_insecure_host_tlsa_lookup) \
 	X(address_verify_target)
 /* clang-format on */
 
@@ -37,6 +40,7 @@ void smtp_settings_init(struct smtp_settings *s, const struct conf *conf,
 #undef PICK
 	s->conf = conf;
 	s->lmtp = lmtp;
+	s->tls_dane_insecure_mx_policy = v->smtp_tls_dane_insecure_mx_policy;
 	s->helo_name = lmtp ? v->lmtp_lhlo_name : v->smtp_helo_name;
 	s->helo_timeout = lmtp ? v->lmtp_lhlo_timeout : v->smtp_helo_timeout;
 	s->discard_ehlo_keywords = lmtp ? v->lmtp_discard_lhlo_keywords
@@ -48,7 +52,10 @@ void smtp_settings_init(struct smtp_settings *s, const struct conf *conf,
 		s->dns |= span_is_nocase(word, "dns");
 		s->dns_native |= span_is_nocase(word, "native");
 	}
-	if (v->disable_dns_lookups) {
+	s->dnssec_wanted = strcasecmp(s->dns_support_level, "dnssec") == 0;
+	if (*s->dns_support_level != '\0'
+		? strcasecmp(s->dns_support_level, "disabled") == 0
+		: v->disable_dns_lookups) {
 		s->dns = false;
 		s->dns_native = true;
 	}
@@ -68,6 +75,11 @@ const char *smtp_settings_unmet(TALLOC_CTX *mem, const struct smtp_settings *s)
 				  "bad configuration: %s_address_verify_target "
 				  "= %s (use \"rcpt\" or \"data\")",
 				  prefix, s->address_verify_target);
+	if (*s->tls_per_site != '\0')
+		return mem_printf(mem,
+				  "%s_tls_per_site is not supported: write "
+				  "its lines as %s_tls_policy_maps",
+				  prefix, prefix);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const char *name = mem_printf(mem, "%s_%s", prefix, names[i]);
 		const char *value = conf_text(s->conf, name);

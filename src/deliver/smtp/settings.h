@@ -22,7 +22,9 @@ struct smtp_settings {
 	    *tls_mandatory_ciphers, *tls_exclude_ciphers,
 	    *tls_mandatory_exclude_ciphers, *tls_verify_cert_match,
 	    *tls_secure_cert_match, *tls_fingerprint_cert_match,
-	    *tls_servername;
+	    *tls_servername, *tls_per_site, *tls_trust_anchor_file,
+	    *tls_dane_insecure_mx_policy;
+	const char *dns_support_level;
 	const char *connection_cache_destinations;
 	const char *address_verify_target; /* "rcpt" or "data" */
 	int connect_timeout, helo_timeout, starttls_timeout, mail_timeout,
@@ -37,8 +39,11 @@ struct smtp_settings {
 	    connection_cache_on_demand, tls_wrappermode, use_tls, enforce_tls,
 	    tls_enforce_peername, log_tls_feature_status,
 	    defer_if_no_mx_address_found, sasl_auth_enable,
-	    tls_note_starttls_offer;
+	    tls_note_starttls_offer, tls_block_early_mail_reply,
+	    tls_connection_reuse, tls_force_insecure_host_tlsa_lookup;
 	bool dns, dns_native; /* how hosts are looked up */
+	bool dnssec_wanted;   /* dns_support_level = dnssec */
+	bool dnssec_missing;  /* and there is no trust anchor for it */
 };
 
 void smtp_settings_init(struct smtp_settings *settings, const struct conf *conf,

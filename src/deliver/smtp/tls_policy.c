@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/smtp/tls_policy.h"
 
+#include "sys/log.h"
+
 static enum rc policy_default(const struct smtp_settings *s,
 			      enum tls_level *ret_level, struct fault *fault)
 {
@@ -13,58 +15,224 @@ static enum rc policy_default(const struct smtp_settings *s,
 	return RC_OK;
 }
 
-static void match_add(TALLOC_CTX *mem, struct smtp_tls_policy *policy,
-		      struct span list)
+static enum rc configuration_bad(struct fault *fault)
 {
-	const char *separators = policy->level == TLS_FINGERPRINT ? "|" : ":";
-
-	for (struct span word; span_token(&list, separators, &word);)
-		if (policy->match_count < TLS_MATCH_MAX)
-			policy->match[policy->match_count++] =
-			    mem_span_dup(mem, word);
+	return fault_set(fault, RC_CONF, "4.7.5",
+			 "client TLS configuration problem");
 }
 
-static enum rc attribute_take(TALLOC_CTX *mem, struct smtp_tls_policy *policy,
-			      struct span word, struct fault *fault)
+/* ---- one line of the table ---- */
+
+static const char policy_separators[] = ", \t\r\n";
+
+struct line {
+	const struct smtp_settings *settings;
+	struct smtp_tls_policy *policy;
+	const struct nexthop *hop;
+};
+
+static bool line_bad(const struct line *line, const char *what,
+		     struct span word, const char *at)
+{
+	log_warning("%s_tls_policy_maps, next-hop destination \"%s\": %s "
+		    "\"%.*s\"%s%s",
+		    line->settings->lmtp ? "lmtp" : "smtp", line->hop->text,
+		    what, SPAN_FMT(word), at,
+		    at[0] != '\0' ? tls_level_name(line->policy->level) : "");
+	return false;
+}
+
+static bool list_add(const char **list, size_t *count, TALLOC_CTX *mem,
+		     struct span words, const char *separators)
+{
+	for (struct span word; span_token(&words, separators, &word);) {
+		if (*count == TLS_MATCH_MAX)
+			return false;
+		list[(*count)++] = mem_span_dup(mem, word);
+	}
+	return true;
+}
+
+static bool take_match(const struct line *line, struct span value)
+{
+	struct smtp_tls_policy *p = line->policy;
+
+	if (p->level < TLS_FINGERPRINT)
+		return line_bad(line, "attribute", SPAN_OF("match"),
+				" invalid at security level ");
+	if (list_add(p->match, &p->match_count, p, value,
+		     p->level == TLS_FINGERPRINT ? "|" : ":"))
+		return true;
+	return line_bad(line, "too many names in", SPAN_OF("match"), "");
+}
+
+static bool take_protocols(const struct line *line, struct span value)
+{
+	line->policy->protocols = mem_span_dup(line->policy, value);
+	return true;
+}
+
+static bool take_ciphers(const struct line *line, struct span value)
+{
+	static const char *const grades[] = { "export", "low", "medium", "high",
+					      "null" };
+
+	for (size_t i = 0; i < ARRAY_LEN(grades); i++) {
+		if (!span_is_nocase(value, grades[i]))
+			continue;
+		line->policy->ciphers = grades[i];
+		return true;
+	}
+	return line_bad(line, "invalid cipher grade", value, "");
+}
+
+static bool take_exclude(const struct line *line, struct span value)
+{
+	line->policy->exclude = mem_span_dup(line->policy, value);
+	return true;
+}
+
+static bool take_servername(const struct line *line, struct span value)
+{
+	line->policy->servername = mem_span_dup(line->policy, value);
+	return true;
+}
+
+static bool take_tafile(const struct line *line, struct span value)
+{
+	struct smtp_tls_policy *p = line->policy;
+
+	if (p->level != TLS_VERIFY && p->level != TLS_SECURE)
+		return line_bad(line, "attribute", SPAN_OF("tafile"),
+				" invalid at security level ");
+	p->anchor_files = p->anchor_files == NULL
+				  ? mem_span_dup(p, value)
+				  : mem_printf(p, "%s %.*s", p->anchor_files,
+					       SPAN_FMT(value));
+	return true;
+}
+
+static bool yes_or_no(const struct line *line, const char *name,
+		      struct span value, bool *ret_yes)
+{
+	*ret_yes = span_is_nocase(value, "yes");
+	if (*ret_yes || span_is_nocase(value, "no"))
+		return true;
+	return line_bad(line, mem_printf(line->policy, "attribute %s: invalid "
+						       "value",
+					 name),
+			value, "");
+}
+
+static bool take_reuse(const struct line *line, struct span value)
+{
+	return yes_or_no(line, "connection_reuse", value,
+			 &line->policy->reuse);
+}
+
+/* OpenSSL 3.0 has none of RFC 7250; certificates are what is used then. */
+static bool take_raw_keys(const struct line *line, struct span value)
+{
+	bool yes;
+
+	return yes_or_no(line, "enable_rpk", value, &yes);
+}
+
+static bool take_mx_pattern(const struct line *line, struct span value)
+{
+	struct smtp_tls_policy *p = line->policy;
+
+	if (!line->settings->conf->v.smtp_tls_enforce_sts_mx_patterns ||
+	    list_add(p->mx_patterns, &p->mx_pattern_count, p, value, ":"))
+		return true;
+	return line_bad(line, "too many names in", SPAN_OF("mx_host_pattern"),
+			"");
+}
+
+/* What a plugin says for reports; no reports are made here. */
+static bool take_report(const struct line *line, struct span value)
+{
+	return true;
+}
+
+static const struct {
+	const char *name;
+	bool (*take)(const struct line *line, struct span value);
+} attributes[] = {
+	{ "match", take_match },
+	{ "protocols", take_protocols },
+	{ "ciphers", take_ciphers },
+	{ "exclude", take_exclude },
+	{ "servername", take_servername },
+	{ "tafile", take_tafile },
+	{ "connection_reuse", take_reuse },
+	{ "enable_rpk", take_raw_keys },
+	{ "mx_host_pattern", take_mx_pattern },
+	{ "policy_type", take_report },
+	{ "policy_domain", take_report },
+	{ "policy_string", take_report },
+	{ "policy_ttl", take_report },
+	{ "policy_failure", take_report },
+};
+
+static bool attribute_take(const struct line *line, struct span word)
 {
 	struct span name, value = word;
 
-	if (!span_cut(&value, '=', &name) || value.ptr == NULL)
-		return fault_set(fault, RC_CONF, "4.7.5",
-				 "TLS policy: malformed attribute \"%.*s\"",
-				 SPAN_FMT(word));
-	if (span_is_nocase(name, "match"))
-		match_add(mem, policy, value);
-	else if (span_is_nocase(name, "protocols"))
-		policy->protocols = mem_span_dup(mem, value);
-	else if (span_is_nocase(name, "ciphers"))
-		policy->ciphers = mem_span_dup(mem, value);
-	else if (span_is_nocase(name, "exclude"))
-		policy->exclude = mem_span_dup(mem, value);
-	else if (span_is_nocase(name, "servername"))
-		policy->servername = mem_span_dup(mem, value);
-	else if (!span_is_nocase(name, "connection_reuse"))
-		return fault_set(fault, RC_CONF, "4.7.5",
-				 "TLS policy: attribute \"%.*s\" is not "
-				 "supported",
-				 SPAN_FMT(name));
+	if (span_find(word, '=') < 0 || !span_cut(&value, '=', &name) ||
+	    value.len == 0)
+		return line_bad(line, "malformed attribute/value pair", word,
+				"");
+	for (size_t i = 0; i < ARRAY_LEN(attributes); i++)
+		if (span_is_nocase(name, attributes[i].name))
+			return attributes[i].take(line, value);
+	return line_bad(line, "invalid attribute name:", name, "");
+}
+
+/* "{ name = value }" or "name=value" */
+static bool word_next(struct span *text, struct span *ret_word)
+{
+	ssize_t end;
+
+	*text = span_trim(*text);
+	if (!span_starts(*text, "{"))
+		return span_token(text, policy_separators, ret_word);
+	end = span_find(*text, '}');
+	if (end < 0)
+		return span_token(text, policy_separators, ret_word);
+	*ret_word = span_trim(span_skip(span_take(*text, (size_t)end), 1));
+	*text = span_skip(*text, (size_t)end + 1);
+	return true;
+}
+
+static enum rc policy_parse(const struct line *line, struct span text,
+			    struct fault *fault)
+{
+	struct smtp_tls_policy *policy = line->policy;
+	struct span word;
+
+	if (!span_token(&text, policy_separators, &word)) {
+		line_bad(line, "invalid empty policy", SPAN_OF(""), "");
+		return configuration_bad(fault);
+	}
+	if (tls_level_parse(mem_span_dup(policy, word), &policy->level,
+			    fault) != RC_OK) {
+		line_bad(line, "invalid security level", word, "");
+		return configuration_bad(fault);
+	}
+	while (word_next(&text, &word)) {
+		if (policy->level == TLS_NONE) {
+			line_bad(line, "ignoring attributes with security "
+				       "level", SPAN_OF("none"), "");
+			break;
+		}
+		if (!attribute_take(line, word))
+			return configuration_bad(fault);
+	}
 	return RC_OK;
 }
 
-static enum rc policy_parse(TALLOC_CTX *mem, struct span text,
-			    struct smtp_tls_policy *policy, struct fault *fault)
-{
-	struct span word;
-	enum rc rc;
-
-	if (!span_token(&text, ", \t\r\n", &word))
-		return fault_set(fault, RC_CONF, "4.7.5",
-				 "TLS policy: no security level");
-	rc = tls_level_parse(mem_span_dup(mem, word), &policy->level, fault);
-	while (rc == RC_OK && span_token(&text, ", \t\r\n", &word))
-		rc = attribute_take(mem, policy, word, fault);
-	return rc;
-}
+/* ---- the table ---- */
 
 /* The whole next hop; then, for a bare domain, its parents with a dot. */
 static enum rc policy_lookup(TALLOC_CTX *mem, struct maps *maps,
@@ -76,7 +244,7 @@ static enum rc policy_lookup(TALLOC_CTX *mem, struct maps *maps,
 
 	if (hop->literal_host || hop->has_port || hop->unix_path != NULL)
 		return rc;
-	while (rc == RC_NONE) {
+	while (rc == RC_NONE && key.len > 1) {
 		ssize_t dot = span_find(span_skip(key, 1), '.');
 
 		if (dot < 0)
@@ -87,44 +255,88 @@ static enum rc policy_lookup(TALLOC_CTX *mem, struct maps *maps,
 	return rc;
 }
 
-/* What the policy leaves open, main.cf decides. */
-static void policy_complete(const struct smtp_settings *s,
-			    struct smtp_tls_policy *policy)
+static const char *match_preset(const struct smtp_settings *s,
+				enum tls_level level)
+{
+	switch (level) {
+	case TLS_VERIFY:
+		return s->tls_verify_cert_match;
+	case TLS_SECURE:
+		return s->tls_secure_cert_match;
+	case TLS_FINGERPRINT:
+		return s->tls_fingerprint_cert_match;
+	default:
+		return "";
+	}
+}
+
+void smtp_tls_policy_complete(const struct smtp_settings *s,
+			      struct smtp_tls_policy *policy)
 {
 	const bool must = policy->level > TLS_MAY;
-	const char *match =
-	    policy->level == TLS_VERIFY	       ? s->tls_verify_cert_match
-	    : policy->level == TLS_SECURE      ? s->tls_secure_cert_match
-	    : policy->level == TLS_FINGERPRINT ? s->tls_fingerprint_cert_match
-					       : "";
-	struct span rest = span_from(match), word;
 
+	/* Digests have colons in them. */
 	if (policy->match_count == 0)
-		while (policy->match_count < TLS_MATCH_MAX &&
-		       span_token(&rest, ", \t\r\n|", &word))
-			policy->match[policy->match_count++] =
-			    mem_span_dup(policy, word);
+		list_add(policy->match, &policy->match_count, policy,
+			 span_from(match_preset(s, policy->level)),
+			 policy->level == TLS_FINGERPRINT ? ", \t\r\n|"
+							  : ", \t\r\n:");
 	if (policy->protocols == NULL)
 		policy->protocols =
-		    must ? s->tls_mandatory_protocols : s->tls_protocols;
+			must ? s->tls_mandatory_protocols : s->tls_protocols;
 	if (policy->ciphers == NULL)
 		policy->ciphers =
-		    must ? s->tls_mandatory_ciphers : s->tls_ciphers;
+			must ? s->tls_mandatory_ciphers : s->tls_ciphers;
 	if (policy->exclude == NULL)
 		policy->exclude =
-		    !must ? s->tls_exclude_ciphers
-			  : mem_printf(policy, "%s %s", s->tls_exclude_ciphers,
-				       s->tls_mandatory_exclude_ciphers);
+			!must ? s->tls_exclude_ciphers
+			      : mem_printf(policy, "%s %s",
+					   s->tls_exclude_ciphers,
+					   s->tls_mandatory_exclude_ciphers);
 	if (policy->servername == NULL && *s->tls_servername != '\0')
 		policy->servername = s->tls_servername;
 }
 
 /* These levels are nothing without something to compare with. */
-static bool lacks_match(const struct smtp_tls_policy *policy)
+static enum rc match_require(const struct nexthop *hop,
+			     const struct smtp_tls_policy *policy,
+			     struct fault *fault)
 {
-	return (policy->level == TLS_VERIFY || policy->level == TLS_SECURE ||
-		policy->level == TLS_FINGERPRINT) &&
-	       policy->match_count == 0;
+	if (policy->level < TLS_FINGERPRINT || policy->match_count > 0)
+		return RC_OK;
+	if (policy->level == TLS_FINGERPRINT)
+		log_warning("nexthop domain %s: configured at fingerprint "
+			    "security level, but with no fingerprints to "
+			    "match.",
+			    hop->host);
+	else
+		log_warning("nexthop domain %s: configured at %s security "
+			    "level, but with no names to match.",
+			    hop->host, tls_level_name(policy->level));
+	return configuration_bad(fault);
+}
+
+/* Without validated answers there is nothing that DANE could build on. */
+static enum rc dnssec_require(const struct smtp_settings *s,
+			      const struct nexthop *hop,
+			      struct smtp_tls_policy *policy,
+			      struct fault *fault)
+{
+	if ((policy->level != TLS_DANE && policy->level != TLS_DANE_ONLY) ||
+	    (s->dnssec_wanted && !s->dnssec_missing))
+		return RC_OK;
+	if (s->dnssec_missing) {
+		log_warning("%s: %s needs the trust anchor of "
+			    "dnssec_trust_anchor_file",
+			    hop->host, tls_level_name(policy->level));
+		return configuration_bad(fault);
+	}
+	log_warning("%s: %s configured with dnssec lookups disabled",
+		    hop->host, tls_level_name(policy->level));
+	if (policy->level == TLS_DANE_ONLY)
+		return configuration_bad(fault);
+	policy->level = TLS_MAY;
+	return RC_OK;
 }
 
 enum rc smtp_tls_policy_find(TALLOC_CTX *mem,
@@ -134,34 +346,57 @@ enum rc smtp_tls_policy_find(TALLOC_CTX *mem,
 			     struct fault *fault)
 {
 	struct smtp_tls_policy *policy = mem_new(mem, struct smtp_tls_policy);
+	const struct line line = { settings, policy, hop };
 	struct span text;
 	enum rc rc = RC_NONE;
 
+	policy->reuse = settings->tls_connection_reuse;
 	if (maps != NULL && !maps_is_empty(maps)) {
 		rc = policy_lookup(mem, maps, hop, &text, fault);
 		if (rc == RC_OK)
-			rc = policy_parse(policy, text, policy, fault);
+			rc = policy_parse(&line, text, fault);
+		else if (rc != RC_NONE)
+			log_warning("TLS policy table of %s: %s", hop->text,
+				    fault->text);
+		if (rc == RC_TEMP)
+			fault_set(fault, RC_TEMP, "4.7.5",
+				  "Temporary lookup error");
 	}
-	if (rc == RC_NONE)
+	if (rc == RC_NONE) {
 		rc = policy_default(settings, &policy->level, fault);
-	if (rc != RC_OK) {
-		fault_set(fault, rc == RC_TEMP ? RC_TEMP : RC_CONF, "4.7.5",
-			  "TLS policy lookup for %s: %s", hop->text,
-			  mem_strdup(policy, fault->text));
-		return fault->rc;
+		if (rc != RC_OK) {
+			log_warning("%s", fault->text);
+			configuration_bad(fault);
+		}
 	}
-	if (policy->level == TLS_DANE || policy->level == TLS_DANE_ONLY)
-		return fault_set(
-		    fault, RC_CONF, "4.7.5",
-		    "TLS security level %s for %s is not supported "
-		    "yet",
-		    tls_level_name(policy->level), hop->text);
-	policy_complete(settings, policy);
-	if (lacks_match(policy))
-		return fault_set(fault, RC_CONF, "4.7.5",
-				 "TLS security level %s for %s: nothing to "
-				 "match the certificate with",
-				 tls_level_name(policy->level), hop->text);
+	policy->wanted = policy->level;
+	if (rc == RC_OK)
+		rc = dnssec_require(settings, hop, policy, fault);
+	if (rc != RC_OK)
+		return rc;
+	/* At dane the host decides. */
+	if (policy->level != TLS_DANE && policy->level != TLS_DANE_ONLY)
+		smtp_tls_policy_complete(settings, policy);
+	if (match_require(hop, policy, fault) != RC_OK)
+		return fault->rc;
 	*ret_policy = policy;
 	return RC_OK;
+}
+
+char *smtp_tls_policy_text(TALLOC_CTX *mem,
+			   const struct smtp_tls_policy *policy)
+{
+	const char *parts[] = { policy->protocols, policy->ciphers,
+				policy->exclude, policy->servername,
+				policy->anchor_files };
+	char *text = mem_strdup(mem, tls_level_name(policy->level));
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		text = mem_printf(mem, "%s\n%s", text,
+				  parts[i] != NULL ? parts[i] : "");
+	for (size_t i = 0; i < policy->match_count; i++)
+		text = mem_printf(mem, "%s\n%s", text, policy->match[i]);
+	for (size_t i = 0; i < policy->mx_pattern_count; i++)
+		text = mem_printf(mem, "%s\n%s", text, policy->mx_patterns[i]);
+	return text;
 }

@@ -11,12 +11,16 @@ class Remote:
     replies: {"RCPT TO:<no@x.test>": "550 5.1.1 no", "DATA": "451 later", "MAIL": None}; the longest
     matching prefix (case-insensitive) counts; None closes the connection; a callable gets the line
     and returns the reply.
+    tls: (certificate file, key file) or an ssl.SSLContext; then STARTTLS is offered, or, with
+    wrapped, the handshake comes first. early: bytes in clear behind the reply to STARTTLS.
     """
 
     def __init__(self, address="127.0.0.2", port=25, replies=None, ehlo=("PIPELINING", "8BITMIME"),
-                 greeting="220 remote.test ESMTP", tls=None):
+                 greeting="220 remote.test ESMTP", tls=None, wrapped=False, early=b""):
         self.replies = {k.upper(): v for k, v in (replies or {}).items()}
-        self.ehlo, self.greeting, self.tls = list(ehlo), greeting, tls
+        self.ehlo, self.greeting, self.tls = list(ehlo), greeting, server_context(tls) if tls else None
+        self.wrapped, self.early = wrapped, early
+        self.handshakes = []  # of each: {"version", "cipher", "resumed", "cert" (DER or None), "sni"}
         self.messages, self.sessions, self.lines = [], 0, []
         self.lock = threading.Lock()
         self.listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
@@ -77,6 +81,8 @@ class _Conversation:
     def run(self):
         if self.remote.greeting is None:
             return
+        if self.remote.wrapped:
+            self.handshake()
         self.send(self.remote.greeting)
         while True:
             line = self.file.readline(100000)
@@ -114,13 +120,19 @@ class _Conversation:
         self.send("250 remote.test")
 
     def do_starttls(self, line):
-        self.send("220 2.0.0 go")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self.remote.tls)
+        self.sock.sendall(b"220 2.0.0 go\r\n" + self.remote.early)
+        self.handshake()
+
+    def handshake(self):
         self.file.close()
-        self.sock = context.wrap_socket(self.sock, server_side=True)
+        self.sock = self.remote.tls.wrap_socket(self.sock, server_side=True)
         self.file = self.sock.makefile("rb")
         self.is_tls = True
+        with self.remote.lock:
+            self.remote.handshakes.append({
+                "version": self.sock.version(), "cipher": self.sock.cipher()[0],
+                "resumed": self.sock.session_reused, "cert": self.sock.getpeercert(True),
+                "sni": getattr(self.sock, "sni", None)})
 
     def do_mail(self, line):
         self.sender = line[len("MAIL FROM:"):]
@@ -169,6 +181,24 @@ class _Conversation:
     def do_quit(self, line):
         self.send("221 2.0.0 bye")
         return False
+
+
+def server_context(tls, ca=None, require=False, versions=(), ciphers=None):
+    """An ssl.SSLContext; ca: a file, client certificates are asked for (require: or refused);
+    versions: least and most, as ssl.TLSVersion."""
+    if isinstance(tls, ssl.SSLContext):
+        return tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*tls)
+    context.sni_callback = lambda sock, name, _: setattr(sock, "sni", name)
+    if ca:
+        context.verify_mode = ssl.CERT_REQUIRED if require else ssl.CERT_OPTIONAL
+        context.load_verify_locations(ca)
+    if versions:
+        context.minimum_version, context.maximum_version = versions
+    if ciphers:
+        context.set_ciphers(ciphers)
+    return context
 
 
 def _path(argument):

@@ -11,6 +11,18 @@ def matches(text, pattern):
     return re.fullmatch(escaped, text, re.S) is not None
 
 
+def client_context(pair=None, versions=(), ciphers=None):
+    """Trusts every server; pair: shows this certificate; versions: least and most."""
+    context = ssl._create_unverified_context()
+    if pair:
+        context.load_cert_chain(*pair.files)
+    if versions:
+        context.minimum_version, context.maximum_version = versions
+    if ciphers:
+        context.set_ciphers(ciphers)
+    return context
+
+
 class Session:
     def __init__(self, address, source=None, greeting="220 *", timeout=20):
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -68,7 +80,11 @@ class Session:
 
     def starttls(self, context=None):
         self.send("STARTTLS").expect("220 *")
-        context = context or ssl._create_unverified_context()
+        return self.handshake(context)
+
+    def handshake(self, context=None):
+        """The rest of STARTTLS, or the beginning where TLS comes first."""
+        context = context or client_context()
         self.file.close()
         self.sock = context.wrap_socket(self.sock, server_hostname="server.test")
         self.file = self.sock.makefile("rb")

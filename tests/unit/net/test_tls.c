@@ -189,7 +189,8 @@ static void *peer_main(void *arg)
 	struct fault fault = { 0 };
 	struct tls *tls;
 
-	assert_int_equal(tls_accept(tmp, peer->server, peer->fd, &tls, &fault),
+	assert_int_equal(tls_accept(tmp, peer->server, peer->fd,
+				    "localhost[127.0.0.1]", &tls, &fault),
 			 RC_OK);
 	do
 		peer->ended = tls_handshake(tls, &fault);
@@ -329,7 +330,7 @@ static void a_level_gets_what_it_demands_or_nothing(void **state)
 		  { .level = TLS_DANE },
 		  RC_CONF,
 		  0,
-		  "TLS security level dane is not available" },
+		  "level dane: no usable TLSA record" },
 		{ "no common protocol",
 		  true,
 		  { .level = TLS_MAY, .strength.protocols = "<=TLSv1.1" },
@@ -625,7 +626,7 @@ static void what_is_no_handshake_ends_it(void **state)
 					    fds),
 				 0);
 		assert_int_equal(tls_accept(tmp, server_of(tmp, &theirs),
-					    fds[0], &tls, &fault),
+					    fds[0], "peer[192.0.2.1]", &tls, &fault),
 				 RC_OK);
 		assert_int_equal(tls_handshake(tls, &fault), TLS_WANT_READ);
 		assert_int_equal(write(fds[1], cases[i].bytes, len), len);
