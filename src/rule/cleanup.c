@@ -219,18 +219,10 @@ static void header_line(struct cleanup *c, struct span line, bool partial)
 
 /* Header checks and the hop count see it like any other field; what follows is
  * never a part of it. */
-void cleanup_received(struct cleanup *c, const char *text)
+static void whole_field(struct cleanup *c, struct span rest)
 {
-	static const char mark[] = "%QID%";
-	SCRATCH TALLOC_CTX *scratch = talloc_new(NULL);
-	const char *at = strstr(text, mark);
-	struct span rest = span_from(text), line;
+	struct span line;
 
-	if (at != NULL)
-		rest = span_from(mem_printf(scratch, "%.*s%s%s",
-					    (int)(at - text), text,
-					    c->message->queue_id,
-					    at + strlen(mark)));
 	while (rest.len > 0 && span_cut(&rest, '\n', &line)) {
 		if (span_ends(line, "\r"))
 			line.len--;
@@ -240,6 +232,23 @@ void cleanup_received(struct cleanup *c, const char *text)
 	if (c->field.len > 0)
 		cleanup_field(c);
 	c->field_cut = c->any_field = false;
+}
+
+void cleanup_prepend(struct cleanup *c, const char *field)
+{
+	whole_field(c, span_from(field));
+}
+
+void cleanup_received(struct cleanup *c, const char *text)
+{
+	static const char mark[] = "%QID%";
+	SCRATCH TALLOC_CTX *scratch = talloc_new(NULL);
+	const char *at = strstr(text, mark);
+
+	if (at != NULL)
+		text = mem_printf(scratch, "%.*s%s%s", (int)(at - text), text,
+				  c->message->queue_id, at + strlen(mark));
+	whole_field(c, span_from(text));
 }
 
 /* The one given to cleanup_begin: now that sender and recipients are known. */

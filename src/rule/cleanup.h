@@ -86,6 +86,9 @@ void cleanup_received(struct cleanup *cleanup, const char *text);
  * word counts. NULL and false: nothing. */
 void cleanup_act(struct cleanup *cleanup, const char *filter,
 		 const char *redirect, bool hold, bool discard);
+/* A header field in front of all others, our Received: included; before the
+ * first line. */
+void cleanup_prepend(struct cleanup *cleanup, const char *field);
 /* One line of content without its line end (at most line_length_limit bytes
  * where the caller splits longer ones; `partial`: the line goes on in the next
  * call). Header first, an empty line, the body; dots already removed. An error

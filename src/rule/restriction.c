@@ -8,7 +8,18 @@ static enum rule_result unknown_word(struct evaluation *ev,
 {
 	rule_note(ev, "warning", "unknown smtpd restriction: \"%s\"",
 		  item->word);
-	return rule_error(ev, 451, "4.3.5", "Server configuration error");
+	return rule_config_error(ev);
+}
+
+/* Permits are silent unless the operator asks for them. */
+static void log_permit(struct evaluation *ev, const struct rule_item *item)
+{
+	if (item->def == NULL || match_list_is_empty(ev->set->log_permit) ||
+	    match_list_domain(ev->set->log_permit, span_from(item->def->name),
+			      NULL) != RC_OK)
+		return;
+	rule_note(ev, "permit", "action=%s for %s=%s", item->def->name,
+		  rule_class_name(ev->class), ev->subject);
 }
 
 static enum rule_result item_run(struct evaluation *ev,
@@ -26,6 +37,8 @@ static enum rule_result item_run(struct evaluation *ev,
 	else
 		result = item->def->run(ev, item);
 	ev->warn_depth -= warns;
+	if (result == RULE_OK && item->nested == NULL)
+		log_permit(ev, item);
 	rule_trace_item(TRACE_RULE_END, items, item, warns, result);
 	return result;
 }
@@ -51,13 +64,13 @@ static void items_skip(const struct rule_items *items, size_t i)
 enum rule_result rule_items_run(struct evaluation *ev,
 				const struct rule_items *items)
 {
+	struct rule_frame frame = { items, 0, ev->frame };
 	enum rule_result result = RULE_DUNNO;
 	size_t i = 0;
 
 	if (++ev->depth > RULE_DEPTH_MAX) {
 		ev->depth--;
-		return rule_error(ev, 451, "4.3.5",
-				  "Server configuration error");
+		return rule_config_error(ev);
 	}
 	while (i < items->count && result == RULE_DUNNO) {
 		bool warns = warns_of_next(items, i);
@@ -67,7 +80,10 @@ enum rule_result rule_items_run(struct evaluation *ev,
 		    ev->state->defer_if_permit[ev->defer_stage] != NULL)
 			break;
 		i += warns;
+		frame.next = i + 1;
+		ev->frame = &frame;
 		result = item_run(ev, items, &items->items[i++], warns);
+		ev->frame = frame.outer;
 		if (ev->state->discard)
 			break;
 	}
@@ -86,6 +102,8 @@ static enum rule_result run_list(struct evaluation *ev, enum rule_list list)
 	enum rule_result result;
 
 	ev->list = list;
+	ev->class = rule_list_class(list);
+	ev->subject = rule_subject(ev, ev->class);
 	ev->defer_if_reject = NULL;
 	if (ev->state->discard)
 		return RULE_OK;
@@ -228,6 +246,67 @@ static enum rule_result ask_late(struct evaluation *ev, enum rule_list list)
 	return ev->state->discard ? RULE_OK : settle_deferred(ev);
 }
 
+/* ---- what may be needed ---- */
+
+static void items_ahead(struct evaluation *ev, const struct rule_items *items,
+			size_t from, int depth)
+{
+	for (size_t i = from; i < items->count && depth < RULE_DEPTH_MAX; i++) {
+		const struct rule_item *item = &items->items[i];
+
+		if (item->nested != NULL)
+			items_ahead(ev, item->nested, 0, depth + 1);
+		else if (item->def != NULL && item->def->ahead != NULL)
+			item->def->ahead(ev, item);
+		else if (item->def != NULL && item->def->traits & ENDS_LIST)
+			return;
+	}
+}
+
+/* The lists of a stage, in order; LIST_COUNT ends them. */
+static void stage_lists(const struct evaluation *ev,
+			enum rule_list ret_lists[LIST_COUNT + 1])
+{
+	const struct conf_values *v = &ev->set->conf->v;
+	bool relay_first = v->smtpd_relay_before_recipient_restrictions;
+	bool early = v->smtpd_delay_reject &&
+		     (ev->stage == AT_RCPT || ev->stage == AT_ETRN);
+	size_t n = 0;
+
+	if (early || ev->stage == AT_CONNECT)
+		ret_lists[n++] = LIST_CLIENT;
+	if (early || ev->stage == AT_HELO)
+		ret_lists[n++] = LIST_HELO;
+	if ((early && ev->stage == AT_RCPT) || ev->stage == AT_MAIL)
+		ret_lists[n++] = LIST_SENDER;
+	if (ev->stage == AT_RCPT) {
+		ret_lists[n++] = relay_first ? LIST_RELAY : LIST_RECIPIENT;
+		ret_lists[n++] = relay_first ? LIST_RECIPIENT : LIST_RELAY;
+	}
+	if (ev->stage == AT_DATA)
+		ret_lists[n++] = LIST_DATA;
+	if (ev->stage == AT_END_OF_DATA)
+		ret_lists[n++] = LIST_END_OF_DATA;
+	if (ev->stage == AT_ETRN)
+		ret_lists[n++] = LIST_ETRN;
+	ret_lists[n] = LIST_COUNT;
+}
+
+void rule_look_ahead(struct evaluation *ev)
+{
+	enum rule_list lists[LIST_COUNT + 1];
+	bool passed = false;
+
+	for (const struct rule_frame *f = ev->frame; f != NULL; f = f->outer)
+		items_ahead(ev, f->items, f->next, 0);
+	stage_lists(ev, lists);
+	for (size_t i = 0; lists[i] != LIST_COUNT; i++) {
+		if (passed)
+			items_ahead(ev, ev->set->lists[lists[i]], 0, 0);
+		passed = passed || lists[i] == ev->list;
+	}
+}
+
 static enum rule_result ask(struct evaluation *ev, enum restriction_stage stage)
 {
 	bool delay = ev->set->conf->v.smtpd_delay_reject;
@@ -276,6 +355,7 @@ enum rc restrictions_ask(struct restrictions *restrictions, TALLOC_CTX *mem,
 		.request = request,
 		.state = state,
 		.verdict = ret_verdict,
+		.stage = stage,
 		.rc = RC_PERM,
 	};
 	enum rule_result result;
@@ -305,5 +385,6 @@ void restriction_state_reset(struct restriction_state *state)
 	state->defer_if_permit[DEFER_OF_SENDER] = NULL;
 	state->defer_if_permit[DEFER_OF_RECIPIENT] = NULL;
 	state->filter = state->redirect = NULL;
+	state->prepend = state->bcc = NULL;
 	state->hold = state->discard = false;
 }

@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "net/dns.h"
 #include "rule/recipient.h"
 
 struct restrictions;
@@ -41,20 +42,30 @@ enum restriction_stage {
  * yet (sender, recipient, helo, etrn_domain) or not there. */
 struct restriction_request {
 	const char *client_name; /* "unknown" when it was not proved */
-	const char *client_address;
+	const char *client_address, *client_port;
 	const char *reverse_name; /* what PTR said, "unknown" */
 	enum rc client_name_rc;	  /* RC_OK, RC_PERM no such name, RC_TEMP */
 	enum rc reverse_name_rc;
-	const char *server_address; /* where the client connected to */
+	const char *server_address, *server_port; /* where it connected to */
+	const char *state;    /* "CONNECT", "EHLO", "RCPT", "VRFY", ... */
+	const char *protocol; /* "ESMTP", "SMTP" */
+	const char *queue_id; /* NULL: none yet */
+	const char *instance; /* the same in all questions about a message */
+	uint64_t size_bytes;  /* as announced, then as it is */
 	const char *helo;
 	const char *sender, *recipient;
 	const char *etrn_domain;
 	unsigned int recipient_count; /* accepted so far */
 	bool tls;
+	const char *tls_protocol, *tls_cipher, *tls_sni;
+	int tls_key_bits;
+	/* Names in a certificate that was verified. */
+	const char *cert_subject, *cert_issuer;
 	/* Fingerprint and public key fingerprint of a client certificate. */
 	const char *cert_fingerprint, *pubkey_fingerprint;
 	bool cert_trusted;
-	const char *sasl_username;
+	const char *sasl_method, *sasl_username, *sasl_sender;
+	struct dns *dns; /* NULL: DNS cannot say anything */
 	bool unauth_pipelining;
 	struct restriction_waiter *waiter; /* NULL: a question blocks */
 };
@@ -77,6 +88,12 @@ struct restriction_note {
 	const char *text;
 };
 
+/* One of several texts, the newest first. */
+struct restriction_text {
+	const char *text;
+	struct restriction_text *next;
+};
+
 /* What stays from one stage to the next. */
 enum { RESTRICTION_DEFER_STAGES = 4 };
 struct restriction_state {
@@ -84,6 +101,8 @@ struct restriction_state {
 	const char *defer_if_permit[RESTRICTION_DEFER_STAGES];
 	/* Actions of access tables, for the whole message. */
 	const char *filter, *redirect;
+	struct restriction_text *prepend; /* header fields */
+	struct restriction_text *bcc;	  /* addresses */
 	bool hold, discard;
 };
 
@@ -91,6 +110,7 @@ struct restriction_verdict {
 	int code;	  /* of a refusal: 400 to 599 */
 	const char *text; /* whole reply: "554 5.7.1 <x>: ... rejected: ..." */
 	bool close;	  /* reply, then close the connection */
+	bool hang_up;	  /* close it without a reply */
 	uint64_t again_ms; /* RC_NONE: ask again at this time of
 			    * clock_mono_ms, if not called before */
 	struct restriction_note *notes, *last_note;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the text of a list to its items; opening of the tables. */
+#include "rule/policy_client.h"
 #include "rule/restriction_priv.h"
+#include "rule/rule_priv.h"
 
 static const struct list_def {
 	const char *parameter;
@@ -123,24 +125,61 @@ static enum rc open_table(TALLOC_CTX *mem, struct conf *conf,
 			 fault);
 }
 
+/* type:table, or { type:table, { search_order = cert_fingerprint } } */
+static enum rc open_ordered_table(TALLOC_CTX *mem, struct conf *conf,
+				  const char *parameter, struct span word,
+				  struct rule_item *item, struct fault *fault)
+{
+	struct span rest = word, table, option, name;
+
+	if (!next_table(&rest, &table))
+		table = word;
+	while (next_word(&rest, &option)) {
+		struct span order = option;
+
+		if (!span_cut(&order, '=', &name) ||
+		    !span_is(span_trim(name), "search_order"))
+			return fault_set(fault, RC_CONF, "4.3.5",
+					 "parameter %s: %s: unexpected option "
+					 "\"%.*s\"",
+					 parameter, item->word,
+					 SPAN_FMT(option));
+		item->order = mem_span_dup(mem, span_trim(order));
+		while (span_token(&order, ", \t", &name))
+			if (!span_is_nocase(name, "cert_fingerprint") &&
+			    !span_is_nocase(name, "pubkey_fingerprint"))
+				return fault_set(fault, RC_CONF, "4.3.5",
+						 "parameter %s: %s: unknown "
+						 "search_order \"%.*s\"",
+						 parameter, item->word,
+						 SPAN_FMT(name));
+	}
+	return open_table(mem, conf, parameter, table, item, fault);
+}
+
 static enum rc compile_argument(TALLOC_CTX *mem, struct conf *conf,
 				const char *parameter, struct span *rest,
 				struct rule_item *item, struct fault *fault)
 {
+	int traits = item->def->traits;
 	struct span word;
 
-	if (!(item->def->traits & (TAKES_TABLE | TAKES_WORD)))
+	if (!(traits & (TAKES_TABLE | TAKES_WORD | TAKES_POLICY)))
 		return RC_OK;
 	if (!next_table(rest, &word))
 		return fault_set(fault, RC_CONF, "4.3.5",
 				 "parameter %s: restriction %s needs %s",
 				 parameter, item->word,
-				 item->def->traits & TAKES_TABLE
-					 ? "a type:table"
-					 : "an argument");
-	if (item->def->traits & TAKES_TABLE)
-		return open_table(mem, conf, parameter, word, item, fault);
+				 traits & TAKES_TABLE	 ? "a type:table"
+				 : traits & TAKES_POLICY ? "a policy service"
+							 : "an argument");
+	if (traits & TAKES_TABLE)
+		return open_ordered_table(mem, conf, parameter, word, item,
+					  fault);
 	item->arg = mem_span_dup(mem, word);
+	if (traits & TAKES_POLICY)
+		return policy_client_open(mem, conf, item->arg, &item->policy,
+					  fault);
 	return RC_OK;
 }
 
@@ -150,7 +189,8 @@ static enum rc compile_word(TALLOC_CTX *mem, struct conf *conf,
 			    struct fault *fault)
 {
 	static const struct rule_def table_alone = { "type:table", TAKES_TABLE,
-						     rule_check_default, 0 };
+						     rule_check_default, 0,
+						     NULL };
 
 	item->word = mem_span_dup(mem, word);
 	if (is_class_name(conf, word)) {
@@ -253,6 +293,43 @@ static enum rc open_lists(struct restrictions *set, struct conf *conf,
 	return RC_OK;
 }
 
+static enum rc open_tables(struct restrictions *set, struct conf *conf,
+			   struct fault *fault)
+{
+	const struct conf_values *v = &conf->v;
+	const struct {
+		const char *name, *text;
+		struct match_list **list;
+		struct maps **maps;
+	} tables[] = {
+		{ "mynetworks", v->mynetworks, &set->mynetworks, NULL },
+		{ "permit_mx_backup_networks", v->permit_mx_backup_networks,
+		  &set->mx_backup_networks, NULL },
+		{ "smtpd_log_access_permit_actions",
+		  v->smtpd_log_access_permit_actions, &set->log_permit, NULL },
+		{ "relay_clientcerts", v->relay_clientcerts, NULL,
+		  &set->relay_clientcerts },
+		{ "smtpd_sender_login_maps", v->smtpd_sender_login_maps, NULL,
+		  &set->sender_logins },
+		{ "rbl_reply_maps", v->rbl_reply_maps, NULL,
+		  &set->rbl_replies },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		enum rc rc = tables[i].list != NULL
+				     ? rule_list_open(set, conf, tables[i].name,
+						      tables[i].text,
+						      tables[i].list, fault)
+				     : rule_maps_open(set, conf, tables[i].name,
+						      tables[i].text, MAP_FOLD,
+						      tables[i].maps, fault);
+
+		if (rc != RC_OK)
+			return rc;
+	}
+	return RC_OK;
+}
+
 enum rc restrictions_open(TALLOC_CTX *mem, struct conf *conf,
 			  struct resolver *resolver,
 			  struct recipient_lists *lists,
@@ -267,12 +344,8 @@ enum rc restrictions_open(TALLOC_CTX *mem, struct conf *conf,
 	set->resolver = resolver;
 	set->recipients = lists;
 	set->parent_domains = parents_match(conf);
-	rc = match_list_open(set, conf, "mynetworks", conf->v.mynetworks,
-			     &set->mynetworks, fault);
-	if (rc == RC_OK)
-		rc = maps_open(set, conf, "relay_clientcerts",
-			       conf->v.relay_clientcerts, MAP_FOLD,
-			       &set->relay_clientcerts, fault);
+	set->own = own_ips_new(set, conf);
+	rc = open_tables(set, conf, fault);
 	if (rc == RC_OK)
 		rc = open_lists(set, conf, fault);
 	if (rc != RC_OK)

@@ -35,6 +35,9 @@ enum rule_class {
 	CLASS_OF_DATA,
 	CLASS_OF_END_OF_DATA,
 	CLASS_OF_ETRN,
+	CLASS_OF_REVERSE_CLIENT,
+	CLASS_OF_CERT,
+	CLASS_OF_LOGIN,
 };
 
 struct evaluation;
@@ -45,11 +48,14 @@ typedef enum rule_result (*rule_fn)(struct evaluation *ev,
 				    const struct rule_item *item);
 
 enum rule_traits {
-	TAKES_TABLE = 1,	/* type:table */
-	TAKES_WORD = 2,		/* any word */
-	GUARDS_RELAY = 4,	/* satisfies the mandatory check */
-	NEXT_ONLY_WARNS = 8,	/* warn_if_reject */
-	ENDS_LIST = 16,		/* permit: nothing after it is reached */
+	TAKES_TABLE = 1,     /* type:table */
+	TAKES_WORD = 2,	     /* any word */
+	GUARDS_RELAY = 4,    /* satisfies the mandatory check */
+	NEXT_ONLY_WARNS = 8, /* warn_if_reject */
+	ENDS_LIST = 16,	     /* permit: nothing after it is reached */
+	TAKES_POLICY = 32,   /* endpoint, or { endpoint, option = value } */
+	PERMITS = 64,	     /* a DNS list of friends */
+	BY_ADDRESS = 128,    /* a DNS list of addresses, not of names */
 };
 
 struct rule_def {
@@ -57,6 +63,8 @@ struct rule_def {
 	int traits;
 	rule_fn run; /* NULL: known, and not here yet */
 	int arg;     /* for the function: enum rule_class, ... */
+	/* Begin the questions to DNS that run may have to ask; NULL: none. */
+	void (*ahead)(struct evaluation *ev, const struct rule_item *item);
 };
 
 struct rule_item {
@@ -64,6 +72,8 @@ struct rule_item {
 	const char *word;	    /* as written */
 	const char *arg;
 	struct maps *maps;	  /* TAKES_TABLE */
+	const char *order;	  /* of check_ccert_access; NULL: the usual */
+	struct policy_client *policy; /* TAKES_POLICY */
 	struct rule_items *nested; /* a restriction class */
 	size_t offset; /* in the text of the list */
 };
@@ -80,7 +90,9 @@ struct restrictions {
 	struct resolver *resolver;
 	struct recipient_lists *recipients;
 	struct match_list *mynetworks;
-	struct maps *relay_clientcerts;
+	struct match_list *mx_backup_networks, *log_permit;
+	struct own_ips *own;
+	struct maps *relay_clientcerts, *sender_logins, *rbl_replies;
 	bool parent_domains; /* for access tables: "example.test" matches
 			      * "a.example.test"; else ".example.test" does */
 	struct rule_items *lists[LIST_COUNT];
@@ -93,6 +105,10 @@ struct evaluation {
 	struct restriction_state *state;
 	struct restriction_verdict *verdict;
 	enum rule_list list;
+	/* What a refusal is about that does not say itself: of the list, or of
+	 * the access table whose entry gave the restrictions. */
+	enum rule_class class;
+	const char *subject;
 	int defer_stage; /* index in state->defer_if_permit */
 	const char *defer_if_reject;
 	unsigned int warn_depth; /* warn_if_reject covers us */
@@ -101,8 +117,18 @@ struct evaluation {
 	enum rc rc; /* RC_TEMP or RC_PERM of the refusal */
 	struct restriction_memo *memo;
 	size_t steps; /* taken in this try */
+	enum restriction_stage stage;
+	const struct rule_frame *frame; /* where we are in the lists */
+	bool in_policy; /* the default action of a policy service runs */
 	/* Resolved once for each question. */
 	struct route *recipient_route, *sender_route;
+};
+
+/* The list that runs, and the one that it is inside. */
+struct rule_frame {
+	const struct rule_items *items;
+	size_t next; /* the first that was not reached */
+	const struct rule_frame *outer;
 };
 
 enum { RULE_DEPTH_MAX = 100, RULE_ITEMS_MAX = 10000 };
@@ -150,6 +176,9 @@ enum rule_result rule_check_access(struct evaluation *ev,
 /* type:table alone: what the list is about. */
 enum rule_result rule_check_default(struct evaluation *ev,
 				    const struct rule_item *item);
+/* May this server pass mail for the recipient on to whom it concerns? */
+enum rule_result rule_permit_auth(struct evaluation *ev,
+				  const struct rule_item *item);
 enum rule_result rule_unlisted_recipient(struct evaluation *ev,
 					 const struct rule_item *item);
 enum rule_result rule_unlisted_sender(struct evaluation *ev,
@@ -161,7 +190,7 @@ struct rule_step {
 	bool begun, done;
 	int count;
 	uint64_t until_ms;
-	const char *text; /* a child of the memo */
+	const char *text, *trouble; /* children of the memo */
 };
 struct rule_step *rule_step_take(struct evaluation *ev);
 /* RULE_WAIT: ask again at until_ms. Only when ev->request->waiter is there. */
@@ -169,3 +198,28 @@ enum rule_result rule_wait_until(struct evaluation *ev, uint64_t until_ms);
 
 /* restriction_memo.c */
 struct restriction_memo *restriction_memo_new(TALLOC_CTX *mem);
+
+/* What DNS says. rc is RC_OK, RC_NONE (fault says which) or RC_TEMP; the answer
+ * lives as long as the question. */
+struct rule_dns {
+	enum rc rc;
+	const struct dns_answer *answer;
+	struct fault fault;
+};
+/* NULL: not known yet, return RULE_WAIT. */
+const struct rule_dns *rule_dns_ask(struct evaluation *ev, const char *name,
+				    enum dns_type type);
+/* Ask, to hear the answer later. */
+void rule_dns_begin(struct evaluation *ev, const char *name,
+		    enum dns_type type);
+/* Begin what may be asked in all that was not reached yet. */
+void rule_look_ahead(struct evaluation *ev);
+
+/* Plain "451 4.3.5 Server configuration error". */
+enum rule_result rule_config_error(struct evaluation *ev);
+/* Why DNS has no answer, without the question: "Host not found". */
+const char *rule_dns_why(const struct rule_dns *dns);
+
+/* Add a text to a list of the state. */
+void rule_state_add(struct evaluation *ev, struct restriction_text **list,
+		    struct span text);

@@ -12,6 +12,9 @@ static const char *const class_names[] = {
 	[CLASS_OF_DATA] = "Data command",
 	[CLASS_OF_END_OF_DATA] = "End-of-data",
 	[CLASS_OF_ETRN] = "Etrn command",
+	[CLASS_OF_REVERSE_CLIENT] = "Unverified Client host",
+	[CLASS_OF_CERT] = "Client certificate",
+	[CLASS_OF_LOGIN] = "SASL login name",
 };
 
 const char *rule_class_name(enum rule_class class)
@@ -26,6 +29,7 @@ const char *rule_subject(struct evaluation *ev, enum rule_class class)
 
 	switch (class) {
 	case CLASS_OF_CLIENT:
+	case CLASS_OF_CERT:
 		return mem_printf(ev->mem, "%s[%s]", req->client_name,
 				  req->client_address);
 	case CLASS_OF_HELO:
@@ -43,6 +47,12 @@ const char *rule_subject(struct evaluation *ev, enum rule_class class)
 		return "END-OF-MESSAGE";
 	case CLASS_OF_ETRN:
 		text = req->etrn_domain;
+		break;
+	case CLASS_OF_REVERSE_CLIENT:
+		text = req->reverse_name;
+		break;
+	case CLASS_OF_LOGIN:
+		text = req->sasl_username;
 		break;
 	}
 	return text == NULL ? "" : text;
@@ -135,6 +145,11 @@ enum rule_result rule_error(struct evaluation *ev, int code, const char *dsn,
 	return refuse(ev, code, text);
 }
 
+enum rule_result rule_config_error(struct evaluation *ev)
+{
+	return rule_error(ev, 451, "4.3.5", "Server configuration error");
+}
+
 enum rule_result rule_lookup_failed(struct evaluation *ev, const char *text,
 				    const struct fault *fault)
 {
@@ -168,4 +183,15 @@ void rule_defer_if_reject(struct evaluation *ev, const char *text)
 	rule_trace_says("defer_if_reject", text);
 	if (ev->defer_if_reject == NULL)
 		ev->defer_if_reject = text;
+}
+
+void rule_state_add(struct evaluation *ev, struct restriction_text **list,
+		    struct span text)
+{
+	struct restriction_text *one =
+		mem_new(ev->mem, struct restriction_text);
+
+	one->text = mem_span_dup(one, text);
+	one->next = *list; /* who has the list of before keeps it */
+	*list = one;
 }

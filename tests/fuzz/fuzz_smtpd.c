@@ -50,6 +50,10 @@ void cleanup_received(struct cleanup *c, const char *received)
 	assert(strlen(received) > 2);
 }
 
+void cleanup_prepend(struct cleanup *c, const char *field)
+{
+}
+
 void cleanup_act(struct cleanup *c, const char *filter, const char *redirect,
 		 bool hold, bool discard)
 {

@@ -80,6 +80,8 @@ struct smtpd_session {
 	enum rc may_forward;
 	struct session_forward *forward;   /* XFORWARD; NULL: none */
 
+	char instance[48];
+	unsigned int instance_count;
 	struct restriction_state rules;
 	struct restriction_waiter waiter;
 	uint64_t waits_until_ms; /* 0: no; else the command that is in the input
@@ -158,6 +160,7 @@ const char *session_id(const struct smtpd_session *s);
 void session_reply_fault(struct smtpd_session *s, const struct fault *fault);
 /* Drop the transaction: nothing of it stays. The one place. */
 void session_reset(struct smtpd_session *s);
+void session_instance_new(struct smtpd_session *s);
 /* Replies so far are sent, then the connection is closed. */
 void session_end(struct smtpd_session *s);
 /* Ask the restrictions; on refusal the reply is made and logged. False with

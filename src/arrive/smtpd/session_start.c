@@ -177,6 +177,7 @@ static void learn_server(struct smtpd_session *s)
  * name is, so that nobody makes us wait for his name too often. */
 static enum session_start start_address(struct smtpd_session *s)
 {
+	session_instance_new(s);
 	client_name_unknown(s);
 	learn_server(s);
 	session_limits_learn(s);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is known of a session and its transaction, and who may go on. */
+#include <unistd.h>
+
 #include "arrive/smtpd/session.h"
 #include "arrive/smtpd/rehearsal.h"
 #include "sys/log.h"
@@ -18,6 +20,15 @@ void session_reset(struct smtpd_session *s)
 		memset(&s->rules, 0, sizeof(s->rules));
 	else
 		restriction_state_reset(&s->rules);
+	session_instance_new(s);
+}
+
+/* Names all questions to policy services about one message. */
+void session_instance_new(struct smtpd_session *s)
+{
+	snprintf(s->instance, sizeof(s->instance), "%x.%llx.%x.%x.0",
+		 (unsigned int)getpid(), (unsigned long long)s->accepted_ms,
+		 s->ws.handle.slot, s->instance_count++);
 }
 
 void session_forward_forget(struct smtpd_session *s)
@@ -67,17 +78,46 @@ const struct tls_facts *session_tls_facts(const struct smtpd_session *s)
 	return s->server->rehearsal == NULL ? NULL : s->server->rehearsal->tls;
 }
 
-static void fill_certificate(struct restriction_request *request,
-			     const struct tls_facts *facts)
+static const char *text_or_null(const char *text)
+{
+	return text == NULL || text[0] == '\0' ? NULL : text;
+}
+
+static void fill_security(struct restriction_request *request,
+			  const struct tls_facts *facts)
 {
 	request->tls = facts != NULL;
 	if (facts == NULL)
 		return;
+	request->tls_protocol = facts->protocol;
+	request->tls_cipher = facts->cipher;
+	request->tls_key_bits = facts->cipher_bits;
 	request->cert_trusted = facts->trust >= TLS_TRUSTED;
-	if (facts->fingerprint != NULL && facts->fingerprint[0] != '\0')
-		request->cert_fingerprint = facts->fingerprint;
-	if (facts->key_fingerprint != NULL && facts->key_fingerprint[0] != '\0')
-		request->pubkey_fingerprint = facts->key_fingerprint;
+	request->cert_subject = facts->peer_name;
+	request->cert_issuer = facts->issuer_name;
+	request->cert_fingerprint = text_or_null(facts->fingerprint);
+	request->pubkey_fingerprint = text_or_null(facts->key_fingerprint);
+}
+
+static void fill_message(struct restriction_request *request,
+			 const struct smtpd_session *s,
+			 enum restriction_stage stage)
+{
+	const struct smtpd_transaction *t = s->transaction;
+
+	request->instance = s->instance;
+	if (t == NULL)
+		return;
+	request->sender = t->sender;
+	request->sasl_sender = t->sasl_sender;
+	request->queue_id = t->queue_id;
+	request->recipient_count = t->recipients;
+	request->size_bytes = stage == AT_END_OF_DATA ? t->content_bytes
+			      : t->mail.has_size      ? t->mail.size_bytes
+						      : 0;
+	/* one recipient is what the message is about; several are none */
+	if ((stage == AT_DATA || stage == AT_END_OF_DATA) && t->recipients == 1)
+		request->recipient = t->first_recipient;
 }
 
 static void log_notes(struct smtpd_session *s, const char *stage_name,
@@ -92,14 +132,25 @@ static void log_notes(struct smtpd_session *s, const char *stage_name,
 	}
 }
 
+static TALLOC_CTX *rules_parent(struct smtpd_session *s)
+{
+	return s->transaction != NULL ? (TALLOC_CTX *)s->transaction
+				      : (TALLOC_CTX *)s;
+}
+
 static void keep_text(struct smtpd_session *s, TALLOC_CTX *passing,
 		      const char **text)
 {
 	if (*text != NULL && talloc_parent(*text) == passing)
-		*text = mem_strdup(s->transaction != NULL ?
-					   (TALLOC_CTX *)s->transaction :
-					   (TALLOC_CTX *)s,
-				   *text);
+		*text = mem_strdup(rules_parent(s), *text);
+}
+
+static void keep_list(struct smtpd_session *s, TALLOC_CTX *passing,
+		      struct restriction_text **list)
+{
+	for (; *list != NULL && talloc_parent(*list) == passing;
+	     list = &(*list)->next)
+		talloc_steal(rules_parent(s), *list);
 }
 
 /* The little of an answer that stays for the next question. */
@@ -109,6 +160,8 @@ static void keep_rules(struct smtpd_session *s, TALLOC_CTX *passing)
 		keep_text(s, passing, &s->rules.defer_if_permit[i]);
 	keep_text(s, passing, &s->rules.filter);
 	keep_text(s, passing, &s->rules.redirect);
+	keep_list(s, passing, &s->rules.prepend);
+	keep_list(s, passing, &s->rules.bcc);
 }
 
 /* In some other thread: an answer has come. */
@@ -119,55 +172,69 @@ static void wake(void *arg)
 	workers_wake(s->server->workers, s->ws.handle);
 }
 
+static enum rc ask(struct smtpd_session *s, TALLOC_CTX *passing,
+		   const struct restriction_request *request,
+		   enum restriction_stage stage,
+		   struct restriction_verdict *verdict)
+{
+	enum rc rc = restrictions_ask(s->server->restrictions, passing, stage,
+				      request, &s->rules, verdict);
+
+	if (rc == RC_NONE)
+		s->waits_until_ms = MAX_OF(verdict->again_ms, (uint64_t)1);
+	else if (s->transaction == NULL &&
+		 s->server->conf->v.smtpd_delay_reject)
+		memset(&s->rules, 0, sizeof(s->rules));
+	else
+		keep_rules(s, passing);
+	return rc;
+}
+
 bool session_allowed(struct smtpd_session *s, enum restriction_stage stage,
 		     const char *stage_name, const char *recipient,
 		     const char *etrn_domain)
 {
-	struct smtpd_transaction *t = s->transaction;
 	struct restriction_request request = {
 		.client_name = s->client_name,
 		.client_address = s->client_address,
+		.client_port = s->client_port,
 		.reverse_name = s->reverse_name,
 		.client_name_rc = s->client_name_rc,
 		.reverse_name_rc = s->reverse_name_rc,
 		.server_address = s->server_address,
+		.server_port = s->server_port,
+		.state = stage_name,
+		.protocol = s->esmtp ? "ESMTP" : "SMTP",
+		.sasl_method = s->sasl_method,
 		.sasl_username = s->sasl_username,
 		.helo = s->helo,
-		.sender = t == NULL ? NULL : t->sender,
 		.recipient = recipient,
 		.etrn_domain = etrn_domain,
-		.recipient_count = t == NULL ? 0 : t->recipients,
+		.dns = s->server->dns,
 	};
 	SCRATCH TALLOC_CTX *passing = talloc_new(NULL);
 	struct restriction_verdict verdict;
 	enum rc rc;
 
-	fill_certificate(&request, session_tls_facts(s));
+	fill_message(&request, s, stage);
+	fill_security(&request, session_tls_facts(s));
 	if (s->server->workers != NULL) {
 		s->waiter.ready = wake;
 		s->waiter.arg = s;
 		request.waiter = &s->waiter;
 	}
 	s->asked = recipient;
-	rc = restrictions_ask(s->server->restrictions, passing, stage, &request,
-			      &s->rules, &verdict);
-	if (rc == RC_NONE) {
-		s->asked = NULL;
-		s->waits_until_ms = MAX_OF(verdict.again_ms, (uint64_t)1);
-		return false;
-	}
+	rc = ask(s, passing, &request, stage, &verdict);
 	log_notes(s, stage_name, &verdict);
-	if (t == NULL && s->server->conf->v.smtpd_delay_reject)
-		memset(&s->rules, 0, sizeof(s->rules));
-	else
-		keep_rules(s, passing);
-	if (rc != RC_OK)
-		session_log(s, "reject", stage_name, verdict.text);
+	if (rc != RC_OK && rc != RC_NONE)
+		session_log(s, verdict.hang_up ? "hangup" : "reject",
+			    stage_name, verdict.text);
 	s->asked = NULL;
-	if (rc == RC_OK)
-		return true;
-	session_reply(s, "%s", verdict.text);
-	if (verdict.close)
+	if (rc == RC_OK || rc == RC_NONE)
+		return rc == RC_OK;
+	if (!verdict.hang_up)
+		session_reply(s, "%s", verdict.text);
+	if (verdict.close || verdict.hang_up)
 		session_end(s);
 	return false;
 }

@@ -179,6 +179,16 @@ static const char *with_protocol(const struct smtpd_session *s)
 		    [(s->tls != NULL) + 2 * (s->sasl_username != NULL)];
 }
 
+/* PREPEND of access tables, in the order in which they were met. */
+static void prepend_fields(struct smtpd_transaction *t,
+			   const struct restriction_text *newest)
+{
+	if (newest == NULL)
+		return;
+	prepend_fields(t, newest->next);
+	cleanup_prepend(t->cleanup, newest->text);
+}
+
 /* Our own Received: field, as the first lines of the content: header checks
  * look at it as at the others. */
 static enum rc write_received(struct smtpd_session *s)
@@ -214,6 +224,7 @@ static enum rc write_received(struct smtpd_session *s)
 	buf_init(&text, tmp, 64 * 1024);
 	if (!received_format(&received, &text))
 		return RC_TEMP;
+	prepend_fields(t, s->rules.prepend);
 	cleanup_received(t->cleanup, buf_text(&text));
 	return RC_OK;
 }
@@ -281,6 +292,23 @@ static bool is_too_big(struct smtpd_session *s)
 	return true;
 }
 
+/* BCC of access tables. */
+static enum rc add_copies(struct smtpd_transaction *t,
+			  const struct restriction_text *newest,
+			  struct fault *fault)
+{
+	enum rc rc;
+
+	if (newest == NULL)
+		return RC_OK;
+	rc = add_copies(t, newest->next, fault);
+	if (rc != RC_OK)
+		return rc;
+	return cleanup_recipient(t->cleanup, span_from(newest->text),
+				 span_from(newest->text), NULL,
+				 SMTP_NOTIFY_NEVER, fault);
+}
+
 static bool commit(struct smtpd_session *s)
 {
 	struct smtpd_transaction *t = s->transaction;
@@ -293,7 +321,8 @@ static bool commit(struct smtpd_session *s)
 	}
 	cleanup_act(t->cleanup, s->rules.filter, s->rules.redirect,
 		    s->rules.hold, s->rules.discard);
-	if (cleanup_finish(t->cleanup, &discarded, &fault) != RC_OK) {
+	if (add_copies(t, s->rules.bcc, &fault) != RC_OK ||
+	    cleanup_finish(t->cleanup, &discarded, &fault) != RC_OK) {
 		session_reply_fault(s, &fault);
 		return false;
 	}

@@ -67,6 +67,7 @@ class NameServer:
     def servfail(self, name):
         with self.lock:
             self.broken.add(_key(name))
+        return self
 
     def delay(self, name, seconds):
         with self.lock:

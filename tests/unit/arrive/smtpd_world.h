@@ -93,6 +93,12 @@ void cleanup_received(struct cleanup *c, const char *received)
 	buf_add_text(&c->world->content, received);
 }
 
+void cleanup_prepend(struct cleanup *c, const char *field)
+{
+	buf_add_text(&c->world->content, field);
+	buf_add_text(&c->world->content, "\r\n");
+}
+
 void cleanup_act(struct cleanup *c, const char *filter, const char *redirect,
 		 bool hold, bool discard)
 {

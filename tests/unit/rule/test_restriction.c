@@ -85,9 +85,6 @@ static void a_list_that_refuses_nobody_does_not_start(void **state)
 		  "in parameter smtpd_relay_restrictions or" },
 		{ "smtpd_relay_restrictions = warn_if_reject reject\n",
 		  "in parameter smtpd_relay_restrictions or" },
-		{ "smtpd_client_restrictions = reject_rbl_client a.test\n",
-		  "parameter smtpd_client_restrictions: restriction "
-		  "reject_rbl_client is not implemented here yet" },
 		{ "smtpd_sender_restrictions = check_sender_access\n",
 		  "parameter smtpd_sender_restrictions: restriction "
 		  "check_sender_access needs a type:table" },
