@@ -19,6 +19,9 @@ static const struct map_driver *const drivers[] = {
 	&map_driver_hash,
 	&map_driver_inline,
 	&map_driver_internal,
+#ifdef HAVE_LDAP
+	&map_driver_ldap,
+#endif
 	&map_driver_lmdb,
 	&map_driver_memcache,
 #ifdef HAVE_MYSQL
@@ -49,6 +52,9 @@ static const struct map_driver *const drivers[] = {
 static const char *const left_out[] = {
 #ifndef HAVE_CDB
 	"cdb",
+#endif
+#ifndef HAVE_LDAP
+	"ldap",
 #endif
 #ifndef HAVE_MYSQL
 	"mysql",

@@ -82,6 +82,7 @@ extern const struct map_driver map_driver_fail;
 extern const struct map_driver map_driver_hash;
 extern const struct map_driver map_driver_inline;
 extern const struct map_driver map_driver_internal;
+extern const struct map_driver map_driver_ldap;
 extern const struct map_driver map_driver_lmdb;
 extern const struct map_driver map_driver_memcache;
 extern const struct map_driver map_driver_mysql;

@@ -70,6 +70,14 @@ bool query_template_has_key(const struct query_template *t)
 	return user && domain;
 }
 
+bool query_template_is_fixed(const struct query_template *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (t->parts[i].letter != 0)
+			return false;
+	return true;
+}
+
 /* The label of this number, from the right; empty when there is none. */
 static struct span label_of(struct span domain, int number)
 {

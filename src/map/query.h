@@ -27,6 +27,8 @@ MUST_CHECK enum rc query_template_parse(TALLOC_CTX *mem, const char *text,
 /* The whole key is in it (%s, or %u and %d). Without, callers that ask for
  * parts of an address cannot tell what they ask. */
 bool query_template_has_key(const struct query_template *t);
+/* Nothing is replaced in it. */
+bool query_template_is_fixed(const struct query_template *t);
 
 /* Append raw so that it cannot be anything but text where it stands. false: it
  * has no such form, so nothing can be found under it. */
