@@ -44,7 +44,7 @@ static bool says_nothing(struct span line)
 enum rc lines_next(struct lines *lines, struct buf *out, int *ret_line,
 		   bool *ret_orphan, struct fault *fault)
 {
-	bool begun = false;
+	bool begun = false, dash;
 
 	buf_clear(out);
 	while (lines->rest.len > 0) {
@@ -58,14 +58,16 @@ enum rc lines_next(struct lines *lines, struct buf *out, int *ret_line,
 			line_drop(lines);
 			continue;
 		}
-		if (begun && !ascii_is_space(line.ptr[0]))
+		dash = begun && lines->dash_continues &&
+		       span_starts(line, "-o");
+		if (begun && !dash && !ascii_is_space(line.ptr[0]))
 			break;
 		if (!begun) {
 			begun = true;
 			*ret_line = lines->line;
 			*ret_orphan = ascii_is_space(line.ptr[0]);
 		}
-		if (!buf_add(out, line))
+		if ((dash && !buf_add_char(out, ' ')) || !buf_add(out, line))
 			return fault_set(fault, RC_CONF, "4.3.5",
 					 "%s, line %d: the line is longer than "
 					 "%d bytes",

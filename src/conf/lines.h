@@ -18,6 +18,9 @@ struct lines {
 	struct span rest;
 	int line; /* number of the next physical line, from 1 */
 	const char *path;
+	/* "-o" at the beginning of a line continues one too: no service is
+	 * called so, and blanks get lost when people copy. */
+	bool dash_continues;
 };
 
 void lines_init(struct lines *lines, struct span text, const char *path);

@@ -363,6 +363,7 @@ enum rc master_cf_parse(TALLOC_CTX *mem, const struct conf *conf,
 		return RC_CONF;
 	buf_init(&logical, tmp, LINES_MAX_BYTES);
 	lines_init(&lines, text, path);
+	lines.dash_continues = true;
 	while ((rc = lines_next(&lines, &logical, &number, &orphan, fault)) ==
 	       RC_OK) {
 		struct master_entry entry;

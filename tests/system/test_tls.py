@@ -166,7 +166,8 @@ def relay(postern, trusted, remote, dns):
     pathlib.Path("/etc/ssl/example.com.key").chmod(0o400)
     client = trusted.issue("client.example.com", key="rsa")
     # The guide's text has no blanks before -o; the reference wants them.
-    mx = postern(SERVER, start=False, extra_master=RELAY_SERVICE.replace("\n-o", "\n  -o"))
+    service = RELAY_SERVICE.replace("\n-o", "\n  -o") if postern.is_reference else RELAY_SERVICE
+    mx = postern(SERVER, start=False, extra_master=service)
     table(mx, "/etc/postfix/relay_clientcerts", f"{client.fingerprint('sha1')} example.com\n")
     mx.start()
     mx.pair, mx.client = pair, client
