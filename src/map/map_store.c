@@ -274,7 +274,7 @@ static enum rc large_get(struct store_table *table, TALLOC_CTX *mem,
 	rc = map_file_lock(table->fd, FILE_LOCK_SHARED, "table", fault);
 	if (rc == RC_OK) {
 		*ret_changed = !file_stamp_of_fd(table->fd, &now) ||
-			       !file_stamp_eq(&now, &table->stamp);
+			       !file_stamp_content_eq(&now, &table->stamp);
 		if (!*ret_changed)
 			rc = handle_get(table, mem, key, ret_value, fault);
 		if (map_file_lock(table->fd, FILE_UNLOCK, "table", NULL) !=

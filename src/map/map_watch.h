@@ -3,10 +3,14 @@
  * map_watch - something made of a file, made again when the file has changed.
  *
  * Change   another file under the name, or another size or time; looked for at
- *          most once a second, by whoever asks next
+ *          most twice a second, by whoever asks next. A text that is being
+ *          written in place is read when it has come to rest, within half a
+ *          second.
  * Errors   a file that is gone or bad makes the table unusable (RC_TEMP) until
- *          it is good again; a file that this process may not open any more
- *          leaves the old table in use and map_watch_needs_restart true
+ *          it is good again. One that this process may not open any more, or
+ *          that a chroot hides, leaves the old table in use; when it has
+ *          changed map_watch_needs_restart is true and the master is asked for
+ *          a successor (sys/renewal.h).
  * Threads  any may hold the table; it is replaced when nobody does
  */
 #pragma once
@@ -51,3 +55,6 @@ MUST_CHECK bool file_stamp_of_fd(int fd, struct file_stamp *ret_stamp);
 MUST_CHECK bool file_stamp_of_path(const char *path,
 				   struct file_stamp *ret_stamp);
 bool file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b);
+/* Of one open file: it may have been renamed or removed since. */
+bool file_stamp_content_eq(const struct file_stamp *a,
+			   const struct file_stamp *b);

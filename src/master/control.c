@@ -55,4 +55,6 @@ void control_receive(struct process *process)
 		close(in.fd);
 	if (in.type == CONTROL_READY)
 		process->ready = true;
+	if (in.type == CONTROL_RENEW)
+		process->wants_renewal = true;
 }

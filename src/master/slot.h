@@ -23,6 +23,7 @@ struct process {
 	struct slot *slot;   /* NULL: drains */
 	uint64_t started_ms;
 	bool ready;
+	bool wants_renewal; /* a successor could read more */
 	struct process *next;
 };
 

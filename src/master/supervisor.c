@@ -153,6 +153,21 @@ static void drain_process(struct process *process, bool whole_system)
 	process->slot = NULL;
 }
 
+/* Take what it says. One that a successor could do better than, because a table
+ * has changed that only root may read, makes room for it. */
+static void process_hear(const struct supervisor *sup, struct process *process)
+{
+	struct slot *slot = process->slot;
+
+	control_receive(process);
+	if (!process->wants_renewal || slot == NULL || sup->stage != RUNNING)
+		return;
+	log_info("service %s: a table has changed that a new process must "
+		 "read; the old one finishes what it has begun",
+		 slot->entry->name);
+	drain_process(process, false);
+}
+
 static void drain_all(struct supervisor *sup)
 {
 	for (struct process *p = sup->processes; p != NULL; p = p->next)
@@ -479,7 +494,7 @@ static void turn(struct supervisor *sup)
 		if (watch.fds[i].revents == 0)
 			continue;
 		if (watch.processes[i] != NULL)
-			control_receive(watch.processes[i]);
+			process_hear(sup, watch.processes[i]);
 		else if (watch.slots[i] != NULL &&
 			 watch.slots[i]->process == NULL &&
 			 sup->stage == RUNNING)

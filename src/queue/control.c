@@ -6,6 +6,7 @@
 
 #include "queue/wire.h"
 #include "sys/log.h"
+#include "sys/renewal.h"
 
 /* Commands that a delivery starts must not inherit it. */
 static void log_file_use(int fd)
@@ -58,4 +59,7 @@ void control_say_ready(const struct service *service)
 	packet_begin(&out, tmp, CONTROL_READY);
 	if (packet_send(service->control_fd, &out, &fault) != RC_OK)
 		log_warning("tell the master: %s", fault.text);
+	/* qmgr keeps what it knows of the queue: it is never replaced. */
+	if (strcmp(service->program, "qmgr") != 0)
+		renewal_register(service->control_fd, CONTROL_RENEW);
 }

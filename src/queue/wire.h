@@ -83,6 +83,7 @@ enum wire_type {
 	CONTROL_LOG,	    /* fd: the new log file; dup2 it onto fd 4 */
 	/* A service to the master. */
 	CONTROL_READY = 80, /* initialised, before the first accept */
+	CONTROL_RENEW,	    /* a successor could read what this one cannot */
 };
 
 enum notice_kind {
