@@ -134,6 +134,8 @@ struct rule_frame {
 enum { RULE_DEPTH_MAX = 100, RULE_ITEMS_MAX = 10000 };
 
 const struct rule_def *rule_def_find(struct span word);
+/* One after the other; NULL after the last. */
+const struct rule_def *rule_def_at(size_t i);
 /* The words of a list; `depth` counts classes inside classes. `strict`: a word
  * that is not here yet is RC_CONF, else it answers 451 when it is reached. */
 MUST_CHECK enum rc rule_items_compile(TALLOC_CTX *mem, struct conf *conf,

@@ -99,3 +99,8 @@ const struct rule_def *rule_def_find(struct span word)
 			return &defs[i];
 	return NULL;
 }
+
+const struct rule_def *rule_def_at(size_t i)
+{
+	return i < ARRAY_LEN(defs) ? &defs[i] : NULL;
+}
