@@ -12,6 +12,7 @@ struct domain_prober {
 	struct smtp_settings settings;
 	struct smtp_route_config route;
 	struct tls_client *tls_client;
+	const char *dane_missing; /* why; NULL: it is there */
 };
 
 const char *domain_grade_name(enum domain_grade grade)
@@ -23,6 +24,7 @@ const char *domain_grade_name(enum domain_grade grade)
 		[GRADE_FINGERPRINT] = "fingerprint",
 		[GRADE_VERIFIED] = "verified",
 		[GRADE_SECURE] = "secure",
+		[GRADE_DANE] = "dane",
 	};
 
 	return names[grade];
@@ -47,6 +49,31 @@ static enum rc tls_open(struct domain_prober *prober, const struct conf *conf,
 	return tls_client_open(prober, &config, &prober->tls_client, fault);
 }
 
+/* Without a trust anchor there is no DANE, and the rest is still worth it. */
+static enum rc resolver_open(struct domain_prober *prober,
+			     const struct conf *conf, struct fault *fault)
+{
+	struct dns_config dns = {
+		.timeout_ms = prober->options.connect_timeout_s * 1000,
+		.dnssec = true,
+		.trust_anchor_path = conf->v.dnssec_trust_anchor_file,
+	};
+	enum rc rc = dns_open(prober, &dns, &prober->route.dns, fault);
+
+	if (rc != RC_CONF)
+		return rc;
+	prober->dane_missing = mem_printf(
+		prober, "DANE is not looked at: dnssec_trust_anchor_file: %s",
+		fault->text);
+	dns.dnssec = false;
+	return dns_open(prober, &dns, &prober->route.dns, fault);
+}
+
+const char *domain_prober_note(const struct domain_prober *prober)
+{
+	return prober->dane_missing;
+}
+
 enum rc domain_prober_open(TALLOC_CTX *mem, const struct conf *conf,
 			   const struct domain_probe_options *options,
 			   struct domain_prober **ret_prober,
@@ -54,9 +81,6 @@ enum rc domain_prober_open(TALLOC_CTX *mem, const struct conf *conf,
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
 	struct domain_prober *prober = mem_new(tmp, struct domain_prober);
-	const struct dns_config dns = {
-		.timeout_ms = options->connect_timeout_s * 1000,
-	};
 
 	prober->options = *options;
 	smtp_settings_init(&prober->settings, conf, false);
@@ -64,7 +88,7 @@ enum rc domain_prober_open(TALLOC_CTX *mem, const struct conf *conf,
 	prober->route.settings = &prober->settings;
 	if (net_protocols_parse(conf->v.inet_protocols,
 				&prober->route.protocols, fault) != RC_OK ||
-	    dns_open(prober, &dns, &prober->route.dns, fault) != RC_OK ||
+	    resolver_open(prober, conf, fault) != RC_OK ||
 	    tls_open(prober, conf, fault) != RC_OK)
 		return fault->rc;
 	*ret_prober = talloc_steal(mem, prober);
@@ -109,9 +133,11 @@ static void facts_take(void *arg, const struct tls *tls, const char *peer)
 		.protocol = mem_strdup(taking->mem, facts->protocol),
 		.cipher = mem_strdup(taking->mem, facts->cipher),
 		.cipher_bits = facts->cipher_bits,
-		.why_untrusted = facts->why_untrusted,
 		.verify_code = facts->verify_code,
 	};
+	if (facts->why_untrusted != NULL)
+		host->facts.why_untrusted =
+			mem_strdup(taking->mem, facts->why_untrusted);
 	if (facts->key_exchange != NULL)
 		host->facts.key_exchange =
 			mem_strdup(taking->mem, facts->key_exchange);
@@ -124,19 +150,71 @@ static void facts_take(void *arg, const struct tls *tls, const char *peer)
 	host->expired = host->chain[0].not_after_s < now_s;
 }
 
+static struct smtp_probe_config probe_config(const struct domain_prober *prober)
+{
+	return (struct smtp_probe_config){
+		.settings = &prober->settings,
+		.tls_client = prober->tls_client,
+		.connect_timeout_s = prober->options.connect_timeout_s,
+		.command_timeout_s = prober->options.command_timeout_s,
+	};
+}
+
+static void unmet_take(void *arg, const struct tls *tls, const char *peer)
+{
+	struct taking *taking = arg;
+	const char *unmet = tls_facts(tls)->unmet;
+
+	taking->host->dane_fits = unmet == NULL;
+	if (unmet != NULL)
+		taking->host->dane_why = mem_strdup(taking->mem, unmet);
+}
+
+/* Does the host show what its TLSA records say? Asked in a connection of its
+ * own, at the level that mail would have. */
+static void dane_look(TALLOC_CTX *mem, const struct domain_prober *prober,
+		      const struct nexthop *hop,
+		      const struct smtp_host *address, struct host_result *host)
+{
+	const struct smtp_tls_policy wanted = {
+		.wanted = TLS_DANE,
+		.level = TLS_DANE,
+	};
+	struct taking taking = { .mem = mem, .host = host };
+	struct smtp_probe_config config = probe_config(prober);
+	struct tls_policy policy = {
+		.level = TLS_DANE,
+		.hostname = address->name,
+		.nexthop_domain = hop->host,
+		.keep_unmet = true,
+	};
+	struct smtp_tls_policy *own;
+	struct fault fault;
+
+	if (smtp_tls_policy_for_host(mem, &prober->settings, prober->route.dns,
+				     hop, address, &wanted, &own,
+				     &fault) != RC_OK) {
+		host->dane_why = mem_strdup(mem, fault.text);
+		return;
+	}
+	if (own->level != TLS_DANE)
+		return;
+	host->tlsa_count = own->tlsa_count;
+	policy.tlsa = own->tlsa;
+	policy.tlsa_count = own->tlsa_count;
+	policy.tlsa_domain = own->tlsa_domain;
+	policy.servername = own->tlsa_domain;
+	config.secured = unmet_take;
+	config.arg = &taking;
+	smtp_probe_run(mem, &config, address, &policy);
+}
+
 static void host_look(TALLOC_CTX *mem, const struct domain_prober *prober,
 		      const char *domain, const struct smtp_host *address,
 		      struct host_result *host)
 {
 	struct taking taking = { .mem = mem, .domain = domain, .host = host };
-	const struct smtp_probe_config config = {
-		.settings = &prober->settings,
-		.tls_client = prober->tls_client,
-		.connect_timeout_s = prober->options.connect_timeout_s,
-		.command_timeout_s = prober->options.command_timeout_s,
-		.secured = facts_take,
-		.arg = &taking,
-	};
+	struct smtp_probe_config config = probe_config(prober);
 	const struct tls_policy policy = {
 		.level = TLS_ENCRYPT,
 		.hostname = address->name,
@@ -145,6 +223,8 @@ static void host_look(TALLOC_CTX *mem, const struct domain_prober *prober,
 		.keep_unmet = true,
 	};
 
+	config.secured = facts_take;
+	config.arg = &taking;
 	host->name = address->name;
 	host->preference = address->preference;
 	host->probe = smtp_probe_run(mem, &config, address, &policy);
@@ -160,8 +240,8 @@ static struct host_result *host_of(struct domain_result *result,
 }
 
 static void hosts_look(const struct domain_prober *prober,
-		       const struct smtp_route *route, uint16_t port,
-		       struct domain_result *result)
+		       const struct smtp_route *route,
+		       const struct nexthop *hop, struct domain_result *result)
 {
 	const size_t limit = prober->options.hosts_max > 0
 				     ? (size_t)prober->options.hosts_max
@@ -179,8 +259,11 @@ static void hosts_look(const struct domain_prober *prober,
 			continue;
 		if (host == NULL)
 			host = &result->hosts[result->count++];
-		net_address_set_port(&address->address, port);
+		net_address_set_port(&address->address, hop->port);
 		host_look(result, prober, result->domain, address, host);
+		if (host->probe->end == PROBE_SECURED &&
+		    prober->dane_missing == NULL)
+			dane_look(result, prober, hop, address, host);
 		if (host->probe->end != PROBE_UNREACHABLE)
 			result->reached++;
 	}
@@ -201,6 +284,8 @@ static enum domain_grade host_grade(const struct host_result *host)
 
 static void grade_find(struct domain_result *result)
 {
+	bool all_dane = result->reached > 0;
+
 	result->grade = result->reached > 0 ? GRADE_SECURE : GRADE_NO_MAIL;
 	for (size_t i = 0; i < result->count; i++) {
 		const struct host_result *host = &result->hosts[i];
@@ -208,7 +293,10 @@ static void grade_find(struct domain_result *result)
 		if (host->probe->end == PROBE_UNREACHABLE)
 			continue;
 		result->grade = MIN_OF(result->grade, host_grade(host));
+		all_dane &= host->dane_fits;
 	}
+	if (all_dane)
+		result->grade = GRADE_DANE;
 }
 
 /* "match=" and one word for each host that was reached. */
@@ -280,6 +368,11 @@ static void policy_write(struct domain_result *result)
 		result->policy = mem_printf(result, "%s secure", domain);
 		result->advice = "the certificates are for the domain itself";
 		break;
+	case GRADE_DANE:
+		result->policy = mem_printf(result, "%s dane-only", domain);
+		result->advice = "signed DNS records say which certificates "
+				 "the hosts have";
+		break;
 	}
 }
 
@@ -290,7 +383,6 @@ domain_probe(TALLOC_CTX *mem, struct domain_prober *prober, const char *domain)
 	struct smtp_route route = { 0 };
 	struct nexthop hop;
 	struct fault fault;
-	uint16_t port;
 
 	result->domain = mem_strdup(result, domain);
 	if (nexthop_parse(result, span_from(domain), false, "25", &hop,
@@ -300,10 +392,10 @@ domain_probe(TALLOC_CTX *mem, struct domain_prober *prober, const char *domain)
 		result->why = mem_strdup(result, fault.text);
 		return result;
 	}
-	port = hop.has_port || prober->options.port == 0 ? hop.port
-							 : prober->options.port;
+	if (!hop.has_port && prober->options.port != 0)
+		hop.port = prober->options.port;
 	result->hosts = mem_array(result, struct host_result, route.count + 1);
-	hosts_look(prober, &route, port, result);
+	hosts_look(prober, &route, &hop, result);
 	grade_find(result);
 	policy_write(result);
 	return result;

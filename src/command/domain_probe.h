@@ -27,6 +27,9 @@ domain_prober_open(TALLOC_CTX *mem, const struct conf *conf,
 		   const struct domain_probe_options *options,
 		   struct domain_prober **ret_prober, struct fault *fault);
 
+/* What cannot be looked at, and why; NULL: nothing. */
+const char *domain_prober_note(const struct domain_prober *prober);
+
 struct host_result {
 	const char *name;
 	uint16_t preference;
@@ -38,6 +41,11 @@ struct host_result {
 	bool has_host_name;   /* the certificate is for the MX host's name */
 	bool has_domain_name; /* it is for the domain or a name below it */
 	bool expired;
+	/* Usable TLSA records that DNSSEC vouches for; does the certificate
+	 * fit one of them? why: it does not, or they cannot be asked for. */
+	size_t tlsa_count;
+	bool dane_fits;
+	const char *dane_why;
 };
 
 /* The strongest that every host meets. */
@@ -48,6 +56,7 @@ enum domain_grade {
 	GRADE_FINGERPRINT, /* a certificate that only its digest proves */
 	GRADE_VERIFIED,	   /* a trusted certificate for the MX host's name */
 	GRADE_SECURE,	   /* ... for the domain */
+	GRADE_DANE,	   /* the certificate that signed DNS records name */
 };
 const char *domain_grade_name(enum domain_grade grade); /* "verified" */
 

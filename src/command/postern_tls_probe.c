@@ -16,7 +16,7 @@ struct tls_probe {
 	struct domain_probe_options options;
 	struct terminal terminal;
 	struct json json;
-	bool as_json;
+	bool as_json, dane_missing;
 };
 
 static void usage(FILE *to)
@@ -138,6 +138,25 @@ static void show_trust(const struct tls_probe *p,
 			mem_printf(tmp, "it is not for %s", host->name));
 }
 
+static void show_dane(const struct tls_probe *p, const struct host_result *host)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+
+	if (p->dane_missing)
+		return;
+	field(p, "DANE");
+	if (host->tlsa_count > 0)
+		painted(p, host->dane_fits ? PAINT_GOOD : PAINT_BAD,
+			mem_printf(tmp, "%zu TLSA records, the certificate %s",
+				   host->tlsa_count,
+				   host->dane_fits ? "fits" : "does not fit"));
+	else
+		fprintf(p->terminal.to, "%s\n",
+			host->dane_why != NULL
+				? host->dane_why
+				: "no TLSA records that DNSSEC vouches for");
+}
+
 static void show_secured(const struct tls_probe *p,
 			 const struct host_result *host)
 {
@@ -150,6 +169,7 @@ static void show_secured(const struct tls_probe *p,
 	for (size_t i = 0; i < host->chain_count; i++)
 		show_certificate(p, i, &host->chain[i]);
 	show_trust(p, host);
+	show_dane(p, host);
 }
 
 static void show_host(const struct tls_probe *p, const struct host_result *host)
@@ -259,6 +279,9 @@ static void json_host(struct json *json, const struct host_result *host)
 				  host->facts.why_untrusted);
 		json_bool(json, "names_host", host->has_host_name);
 		json_bool(json, "names_domain", host->has_domain_name);
+		json_number(json, "tlsa_records", (long long)host->tlsa_count);
+		json_bool(json, "dane", host->dane_fits);
+		json_text_or_null(json, "dane_why", host->dane_why);
 		json_begin(json, "certificates", '[');
 		for (size_t i = 0; i < host->chain_count; i++)
 			json_certificate(json, &host->chain[i]);
@@ -353,6 +376,10 @@ int postern_tls_probe(struct postern *postern)
 	if (domain_prober_open(mem, postern->conf, &p.options, &prober,
 			       &fault) != RC_OK)
 		postern_die(postern, "%s", fault.text);
+	p.dane_missing = domain_prober_note(prober) != NULL;
+	if (p.dane_missing)
+		fprintf(stderr, "postern tls-probe: %s\n",
+			domain_prober_note(prober));
 	if (p.as_json)
 		json_begin(&p.json, NULL, '[');
 	for (int i = optind; i < postern->argc; i++) {

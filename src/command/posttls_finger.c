@@ -9,9 +9,10 @@
 #include "deliver/smtp/route.h"
 #include "net/dns.h"
 
-enum { SERVERS_MAX = 32, HOSTS_MAX_TRIED = 100 };
+enum { SERVERS_MAX = 32, HOSTS_MAX_TRIED = 100, TLSA_SHOWN_BYTES = 64 };
 
 static const char *const verify_words[] = { "hostname" };
+static const char *const dane_words[] = { "hostname", "nexthop" };
 static const char *const secure_words[] = { "nexthop", "dot-nexthop" };
 
 struct run {
@@ -83,6 +84,18 @@ static void tls_open(struct run *run)
 		die(&fault);
 }
 
+static void names_set(struct tls_policy *policy, const char *const *words,
+		      size_t count)
+{
+	policy->match = words;
+	policy->match_count = count;
+}
+
+static bool asks_dns(const struct finger *f)
+{
+	return f->level == TLS_DANE || f->level == TLS_DANE_ONLY;
+}
+
 static void policy_make(struct run *run)
 {
 	const struct finger *f = run->finger;
@@ -92,25 +105,101 @@ static void policy_make(struct run *run)
 		.strength = { .protocols = f->protocols, .grade = f->grade },
 		.servername = f->servername,
 		.nexthop_domain = run->hop.host,
-		.match = f->match,
-		.match_count = f->match_count,
 		.session_key = f->destination,
 		.keep_unmet = true,
 	};
-	if (f->match_count > 0)
-		return;
-	if (f->level == TLS_VERIFY) {
-		run->policy.match = verify_words;
-		run->policy.match_count = ARRAY_LEN(verify_words);
-	} else if (f->level == TLS_SECURE) {
-		run->policy.match = secure_words;
-		run->policy.match_count = ARRAY_LEN(secure_words);
+	if (asks_dns(f))
+		names_set(&run->policy, dane_words, ARRAY_LEN(dane_words));
+	else if (f->match_count > 0)
+		names_set(&run->policy, f->match, f->match_count);
+	else if (f->level == TLS_VERIFY)
+		names_set(&run->policy, verify_words, ARRAY_LEN(verify_words));
+	else if (f->level == TLS_SECURE)
+		names_set(&run->policy, secure_words, ARRAY_LEN(secure_words));
+}
+
+static void records_show(const struct run *run,
+			 const struct smtp_tls_policy *found)
+{
+	for (size_t i = 0; i < found->tlsa_count; i++) {
+		const struct tls_tlsa *tlsa = &found->tlsa[i];
+		char hex[TLSA_SHOWN_BYTES * 3 + 1] = "";
+		size_t len = MIN_OF(tlsa->data.len, (size_t)TLSA_SHOWN_BYTES);
+
+		for (size_t k = 0; k < len; k++)
+			snprintf(hex + 3 * k, 4,
+				 "%02X:", (unsigned char)tlsa->data.ptr[k]);
+		if (len > 0)
+			hex[3 * len - 1] = '\0';
+		finger_say("using DANE RR: _%u._tcp.%s IN TLSA %u %u %u %s",
+			   run->hop.port, found->tlsa_domain, tlsa->usage,
+			   tlsa->selector, tlsa->matching, hex);
 	}
+}
+
+/* At level dane: what DNS says about this host, or secure. false: it may not
+ * be talked to. */
+static bool host_policy(struct run *run, const struct smtp_host *host)
+{
+	struct finger *f = run->finger;
+	const struct smtp_tls_policy wanted = { .wanted = f->level,
+						.level = f->level };
+	struct smtp_tls_policy *found;
+	struct fault fault;
+
+	run->policy.hostname = host->name;
+	if (!asks_dns(f))
+		return true;
+	if (smtp_tls_policy_for_host(f, &run->settings, run->route.dns,
+				     &run->hop, host, &wanted, &found,
+				     &fault) != RC_OK) {
+		finger_say("%s", fault.text);
+		return false;
+	}
+	policy_make(run);
+	run->policy.hostname = host->name;
+	if (found->level != f->level) {
+		if (f->level_given)
+			finger_say("no TLSA records found, resorting to "
+				   "\"secure\"");
+		run->policy.level = TLS_SECURE;
+		return true;
+	}
+	run->policy.tlsa = found->tlsa;
+	run->policy.tlsa_count = found->tlsa_count;
+	run->policy.tlsa_domain = run->policy.servername = found->tlsa_domain;
+	run->policy.tlsa_insecure_mx = found->tlsa_insecure_mx;
+	records_show(run, found);
+	return true;
+}
+
+/* dane is the level unless another was asked for; without a trust anchor it is
+ * secure. */
+static enum rc resolver_open(struct run *run, struct fault *fault)
+{
+	struct finger *f = run->finger;
+	struct dns_config dns = {
+		.dnssec = !f->level_given || f->level == TLS_DANE ||
+			  f->level == TLS_DANE_ONLY,
+		.trust_anchor_path = run->conf->v.dnssec_trust_anchor_file,
+	};
+	enum rc rc = dns_open(f, &dns, &run->route.dns, fault);
+
+	if (!f->level_given)
+		f->level = rc == RC_OK ? TLS_DANE : TLS_SECURE;
+	if (rc != RC_CONF || !dns.dnssec)
+		return rc;
+	if (f->level_given) {
+		finger_say("warning: DNSSEC validation may be unavailable");
+		finger_say("warning: reason: dnssec_trust_anchor_file: %s",
+			   fault->text);
+	}
+	dns.dnssec = false;
+	return dns_open(f, &dns, &run->route.dns, fault);
 }
 
 static void run_open(struct run *run, struct finger *f)
 {
-	const struct dns_config dns = { 0 };
 	struct span destination = span_from(f->destination);
 	struct fault fault;
 
@@ -124,12 +213,10 @@ static void run_open(struct run *run, struct finger *f)
 		destination = span_skip(destination, 5);
 	if (net_protocols_parse(run->conf->v.inet_protocols,
 				&run->route.protocols, &fault) != RC_OK ||
-	    dns_open(f, &dns, &run->route.dns, &fault) != RC_OK ||
+	    resolver_open(run, &fault) != RC_OK ||
 	    nexthop_parse(f, destination, f->lmtp, f->lmtp ? "24" : "smtp",
 			  &run->hop, &fault) != RC_OK)
 		die(&fault);
-	if (!f->level_given)
-		f->level = TLS_SECURE;
 	tls_open(run);
 	policy_make(run);
 	run->probe = (struct smtp_probe_config){
@@ -158,7 +245,9 @@ static struct smtp_probe *first_host(struct run *run, struct smtp_route *route,
 
 		if (net_address_port(&host->address) == 0)
 			net_address_set_port(&host->address, run->hop.port);
-		run->policy.hostname = name = host->name;
+		name = host->name;
+		if (!host_policy(run, host))
+			continue;
 		probe = smtp_probe_run(f, &run->probe, host, &run->policy);
 		*ret_host = host;
 		if (probe->end != PROBE_UNREACHABLE)
