@@ -153,11 +153,11 @@ static const char *refusal(const struct smtpd_session *s,
 	return NULL;
 }
 
-/* The command waits for an answer. In PHASE_START only the greeting after an
- * XCLIENT does. */
+/* The command waits for an answer. In other phases it is not the command that
+ * does: the greeting after an XCLIENT, a login. */
 static bool is_to_run_again(const struct smtpd_session *s)
 {
-	return s->waits_until_ms != 0 && s->phase != PHASE_START;
+	return s->waits_until_ms != 0 && s->phase == PHASE_COMMAND;
 }
 
 static void run_verb(struct smtpd_session *s, const struct smtp_verb *verb,
@@ -362,6 +362,9 @@ bool session_consume(struct smtpd_session *s)
 		switch (s->phase) {
 		case PHASE_COMMAND:
 			more = take_command(s);
+			break;
+		case PHASE_AUTH:
+			more = session_take_auth(s);
 			break;
 		case PHASE_DATA:
 			more = session_take_data(s);

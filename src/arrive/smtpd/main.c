@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "arrive/smtpd/client_table.h"
+#include "arrive/smtpd/sasl.h"
 #include "arrive/smtpd/session.h"
 #include "queue/control.h"
 #include "sys/log.h"
@@ -47,9 +48,6 @@ static void warn_unsupported(const struct conf_values *v)
 		bool set;
 		const char *what;
 	} asks[] = {
-		{ v->smtpd_sasl_auth_enable,
-		  "smtpd_sasl_auth_enable: AUTH is not implemented yet and is "
-		  "not offered" },
 		{ v->smtpd_milters[0] != '\0',
 		  "smtpd_milters: milters are not implemented yet" },
 		{ v->smtpd_proxy_filter[0] != '\0',
@@ -298,6 +296,8 @@ int main(int argc, char **argv)
 	    open_intake(smtpd, &fault) != RC_OK ||
 	    cleanup_service_open(server, server->conf, smtpd->intake,
 				 &server->cleanup, &fault) != RC_OK ||
+	    (server->sasl != NULL &&
+	     sasl_start(server->sasl, &fault) != RC_OK) ||
 	    poller_open(smtpd, &smtpd->poller, &fault) != RC_OK ||
 	    open_workers(smtpd, &fault) != RC_OK ||
 	    work(smtpd, &fault) != RC_OK)

@@ -2,6 +2,7 @@
 #include "arrive/smtpd/server.h"
 
 #include "arrive/smtpd/client_table.h"
+#include "arrive/smtpd/sasl.h"
 #include "sys/log.h"
 
 struct smtpd_thread *smtpd_thread_new(TALLOC_CTX *mem)
@@ -89,6 +90,9 @@ static void configure_local_clients(struct smtpd_server *server)
 			span_is_nocase(word, "permit_inet_interfaces");
 		server->local_is_mynetworks |=
 			span_is_nocase(word, "permit_mynetworks");
+		server->local_is_logged_in |=
+			span_is_nocase(word, "permit_sasl_authenticated");
+		server->local_is_all |= span_starts(word, "static:");
 	}
 }
 
@@ -164,6 +168,8 @@ enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 		  &server->flush_domains },
 		{ "smtpd_forbidden_commands", v->smtpd_forbidden_commands,
 		  &server->forbidden },
+		{ "smtpd_sasl_exceptions_networks",
+		  v->smtpd_sasl_exceptions_networks, &server->sasl_exceptions },
 		{ "smtpd_authorized_xclient_hosts",
 		  v->smtpd_authorized_xclient_hosts, &server->xclient_hosts },
 		{ "smtpd_authorized_xforward_hosts",
@@ -190,6 +196,8 @@ enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 		rc = configure_proxy(server, fault);
 	if (rc == RC_OK)
 		rc = configure_bare_lf(server, fault);
+	if (rc == RC_OK && v->smtpd_sasl_auth_enable)
+		rc = sasl_open(server, server->conf, &server->sasl, fault);
 	return rc;
 }
 

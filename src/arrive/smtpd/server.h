@@ -39,6 +39,7 @@ enum ehlo_keyword {
 	EHLO_SMTPUTF8 = 1 << 12,
 	EHLO_CHUNKING = 1 << 13,
 	EHLO_REQUIRETLS = 1 << 14,
+	EHLO_AUTH_OLD = 1 << 16, /* AUTH=, as broken_sasl_auth_clients ask */
 	EHLO_SILENT = 1 << 15, /* silent-discard */
 };
 
@@ -68,6 +69,9 @@ struct smtpd_server {
 	struct maps *command_filter; /* NULL: no smtpd_command_filter */
 	struct maps *discard_maps;  /* by address; NULL: none */
 	bool haproxy; /* smtpd_upstream_proxy_protocol */
+	struct sasl *sasl; /* NULL: no AUTH */
+	struct match_list *sasl_exceptions;
+	bool local_is_logged_in, local_is_all;
 	struct match_list *xclient_hosts, *xforward_hosts;
 	struct client_table *clients;
 	bool exceptions_name_hosts; /* a name may exempt from limits */

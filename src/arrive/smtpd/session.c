@@ -23,6 +23,7 @@ static int session_close(struct smtpd_session *s)
 	/* nobody wakes us any more */
 	talloc_free(s->waiter.memo);
 	talloc_free(s->naming);
+	session_login_forget(s);
 	talloc_free(s->tls);
 	if (s->ws.fd >= 0)
 		close(s->ws.fd);

@@ -25,6 +25,7 @@ enum session_phase {
 	PHASE_START,	 /* nothing said yet */
 	PHASE_HANDSHAKE, /* TLS */
 	PHASE_COMMAND,
+	PHASE_AUTH,	 /* a login is under way */
 	PHASE_DATA,
 	PHASE_BDAT,	 /* bdat_left bytes of a chunk to come */
 	PHASE_DISCARD,	 /* the same, after an error: 551 */
@@ -74,6 +75,7 @@ struct smtpd_session {
 	bool esmtp;
 	bool access_denied; /* refused at connect: all commands are */
 	const char *cert_denied; /* why its certificate will not do; NULL */
+	struct session_login *login; /* AUTH is under way; NULL */
 	char *sasl_method, *sasl_username; /* NULL: not logged in */
 	/* XFORWARD is for who connected, also after XCLIENT. */
 	bool forward_known;
@@ -214,6 +216,13 @@ MUST_CHECK bool session_consume(struct smtpd_session *s);
 /* The command in s->verb is over: count it, and end who makes only errors. */
 void session_verb_done(struct smtpd_session *s, bool good);
 void session_command(struct smtpd_session *s, struct span line);
+/* PHASE_AUTH: the server's word, or the client's. */
+bool session_take_auth(struct smtpd_session *s);
+void session_login_forget(struct smtpd_session *s);
+/* AUTH is possible here and now. */
+bool session_may_login(const struct smtpd_session *s);
+/* The client is somebody now, or nobody any more: what hangs on that. */
+void session_login_changed(struct smtpd_session *s);
 /* false: more input is needed */
 bool session_take_data(struct smtpd_session *s);
 bool session_take_chunk(struct smtpd_session *s);

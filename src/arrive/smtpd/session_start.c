@@ -17,6 +17,9 @@ static bool is_local_client(const struct smtpd_session *s)
 	struct span address = span_from(s->client_address);
 	struct fault fault = { 0 };
 
+	if (server->local_is_all ||
+	    (server->local_is_logged_in && s->sasl_username != NULL))
+		return true;
 	if (server->local_is_inet &&
 	    (span_starts(address, "127.") || span_is(address, "::1") ||
 	     span_is(address, s->server_address)))
@@ -57,6 +60,11 @@ static void settle_keywords(struct smtpd_session *s)
 	else if (rc != RC_NONE)
 		log_warning("smtpd_discard_ehlo_keyword_address_maps: %s",
 			    fault.text);
+}
+
+void session_login_changed(struct smtpd_session *s)
+{
+	s->is_local = is_local_client(s);
 }
 
 void session_client_changed(struct smtpd_session *s)

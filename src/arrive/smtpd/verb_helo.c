@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arrive/smtpd/attribute.h"
 #include "arrive/smtpd/command.h"
+#include "arrive/smtpd/sasl.h"
 #include "sys/log.h"
 
 static bool greet(struct smtpd_session *s, const char *verb, struct span args,
@@ -32,7 +33,7 @@ enum verb_result verb_helo(struct smtpd_session *s, struct span args)
 }
 
 /* Which keywords this client gets. */
-static int offered(struct smtpd_session *s)
+static int offered(struct smtpd_session *s, bool auth)
 {
 	const struct smtpd_server *server = s->server;
 	int offer = EHLO_PIPELINING | EHLO_SIZE | EHLO_ETRN |
@@ -50,6 +51,10 @@ static int offered(struct smtpd_session *s)
 		offer |= EHLO_XCLIENT;
 	if (session_may_forward(s) == RC_OK)
 		offer |= EHLO_XFORWARD;
+	if (auth && !(s->discard & EHLO_AUTH))
+		offer |= server->conf->v.broken_sasl_auth_clients ?
+				 EHLO_AUTH | EHLO_AUTH_OLD :
+				 EHLO_AUTH;
 	return offer & ~s->discard;
 }
 
@@ -67,6 +72,39 @@ static void log_discarded(struct smtpd_session *s)
 	buf_done(&line);
 }
 
+/* What a keyword is said with. */
+static const char *keyword_text(struct smtpd_session *s, TALLOC_CTX *tmp,
+				enum ehlo_keyword keyword, const char *text,
+				const char *mechanisms)
+{
+	long size = s->server->conf->v.message_size_limit;
+
+	switch (keyword) {
+	case EHLO_SIZE:
+		return size > 0 ? mem_printf(tmp, "SIZE %ld", size) : text;
+	case EHLO_AUTH:
+		return mem_printf(tmp, "AUTH%s", mechanisms);
+	case EHLO_AUTH_OLD:
+		return mem_printf(tmp, "AUTH=%s", mechanisms + 1);
+	default:
+		return text;
+	}
+}
+
+/* The mechanisms that the client may use, or "". */
+static const char *offered_mechanisms(struct smtpd_session *s, TALLOC_CTX *tmp)
+{
+	struct buf text;
+
+	if (!session_may_login(s) ||
+	    session_in_list(s, s->server->sasl_exceptions,
+			    "smtpd_sasl_exceptions_networks") != RC_NONE)
+		return "";
+	buf_init(&text, tmp, 2048);
+	sasl_mechanisms_add(s->server->sasl, s->tls != NULL, &text);
+	return buf_text(&text);
+}
+
 enum verb_result verb_ehlo(struct smtpd_session *s, struct span args)
 {
 	static const struct {
@@ -78,6 +116,8 @@ enum verb_result verb_ehlo(struct smtpd_session *s, struct span args)
 		{ EHLO_VRFY, "VRFY" },
 		{ EHLO_ETRN, "ETRN" },
 		{ EHLO_STARTTLS, "STARTTLS" },
+		{ EHLO_AUTH, NULL },
+		{ EHLO_AUTH_OLD, NULL },
 		{ EHLO_XCLIENT, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME "
 				"PORT LOGIN DESTADDR DESTPORT" },
 		{ EHLO_XFORWARD,
@@ -88,23 +128,22 @@ enum verb_result verb_ehlo(struct smtpd_session *s, struct span args)
 		{ EHLO_SMTPUTF8, "SMTPUTF8" },
 		{ EHLO_CHUNKING, "CHUNKING" },
 	};
-	long size = s->server->conf->v.message_size_limit;
-	const char *line = s->server->conf->v.myhostname;
-	char size_text[40];
+	const char *line = s->server->conf->v.myhostname, *mechanisms;
+	SCRATCH TALLOC_CTX *tmp = NULL;
 	int offer;
 
 	if (!greet(s, "EHLO", args, true))
 		return VERB_FAILED;
-	offer = offered(s);
+	tmp = talloc_new(NULL);
+	mechanisms = offered_mechanisms(s, tmp);
+	offer = offered(s, mechanisms[0] != '\0');
 	log_discarded(s);
-	snprintf(size_text, sizeof(size_text), "SIZE %ld", size);
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
 		if (!(offer & order[i].keyword))
 			continue;
 		session_reply(s, "250-%s", line);
-		line = order[i].keyword == EHLO_SIZE && size > 0 ?
-			       size_text :
-			       order[i].text;
+		line = keyword_text(s, tmp, order[i].keyword, order[i].text,
+				    mechanisms);
 	}
 	session_reply(s, "250 %s", line);
 	return VERB_DONE;

@@ -14,7 +14,7 @@ enum verb_result verb_help(struct smtpd_session *s, struct span args)
 		     (server->tls == NULL || s->tls != NULL)) ||
 		    (span_is(name, "VRFY") &&
 		     server->conf->v.disable_vrfy_command) ||
-		    span_is(name, "AUTH") || span_starts(name, "X"))
+		    (span_is(name, "AUTH") && !session_may_login(s)) || span_starts(name, "X"))
 			continue;
 		buf_add_char(&line, ' ');
 		buf_add(&line, name);

@@ -32,6 +32,18 @@ static bool is_acceptable(struct smtpd_session *s)
 	return false;
 }
 
+/* As the client wrote it; NULL: "<>", nobody in particular. */
+static char *xtext_of(TALLOC_CTX *mem, struct span text)
+{
+	struct buf out;
+
+	if (span_is(text, "<>"))
+		return NULL;
+	buf_init(&out, mem, (size_t)3 * SMTP_XTEXT_MAX_BYTES + 1);
+	xtext_encode_add(&out, text);
+	return mem_strdup(mem, buf_text(&out));
+}
+
 enum verb_result verb_mail(struct smtpd_session *s, struct span args)
 {
 	const struct conf_values *v = &s->server->conf->v;
@@ -62,7 +74,7 @@ enum verb_result verb_mail(struct smtpd_session *s, struct span args)
 	}
 	t->sender = mem_span_dup(t, t->mail.address);
 	if (t->mail.auth.ptr != NULL && s->sasl_username != NULL)
-		t->sasl_sender = mem_span_dup(t, t->mail.auth);
+		t->sasl_sender = xtext_of(t, t->mail.auth);
 	s->transaction = t;
 	if (!is_acceptable(s)) {
 		session_reset(s);

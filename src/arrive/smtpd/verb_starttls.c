@@ -40,6 +40,8 @@ void session_tls_begin(struct smtpd_session *s)
 	talloc_free(s->helo);
 	s->helo = NULL;
 	s->esmtp = false;
+	session_set_text(s, &s->sasl_username, NULL);
+	session_set_text(s, &s->sasl_method, NULL);
 	if (tls_accept(s, s->server->tls, s->ws.fd, s->client_text,
 		       &s->tls, &fault) == RC_OK) {
 		s->phase = PHASE_HANDSHAKE;
