@@ -104,6 +104,12 @@ static enum rc digest_find(struct tls_context *context, struct fault *fault)
 	return RC_OK;
 }
 
+static bool shows_certificate(const struct tls_config *c)
+{
+	return strcmp(c->prefix, "smtpd") == 0 &&
+	       !(tls_is_set(c->cert_file) && strcmp(c->cert_file, "none") == 0);
+}
+
 static enum rc strength_apply(struct tls_context *context, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
@@ -120,8 +126,8 @@ static enum rc strength_apply(struct tls_context *context, struct fault *fault)
 	SSL_CTX_set_options(context->ctx, versions.options);
 	SSL_CTX_set_min_proto_version(context->ctx, versions.min);
 	SSL_CTX_set_max_proto_version(context->ctx, versions.max);
-	/* Who wants to see certificates shows one. */
-	rc = tls_ciphers_make(tmp, c, &c->strength, c->ask_client_cert,
+	/* A server that has a certificate shows it. */
+	rc = tls_ciphers_make(tmp, c, &c->strength, shows_certificate(c),
 			      &ciphers, fault);
 	if (rc != RC_OK)
 		return fault_add(fault, "%s", c->prefix);

@@ -36,7 +36,8 @@ def test_policy_table_by_key_and_attribute(postern, remote, dns, trusted):
     case("hop.test", "secure", SENT)
     case("below.any.test", "secure match=any.test", SENT)
     case("sub.wild.test", "secure match=nexthop", SENT)
-    case("two.sub.wild.test", "secure match=nexthop", SENT)
+    # Since 3.11 a wildcard stands for several labels.
+    case("two.sub.wild.test", "secure match=nexthop", REFUSED if postern.is_reference else SENT)
     case("dothop.test", "secure match=dot-nexthop", REFUSED)
     case("suffix.test", "secure match=.wild.test", SENT)
     case("hostname.test", "secure match=hostname", REFUSED)
@@ -218,9 +219,10 @@ def test_sessions_are_resumed_by_a_successor_too_and_by_no_other_service(postern
     s.close()
     s, session = resume(mx, session, mx.port, versions)
     assert s.sock.session_reused
-    other, _ = resume(mx, session, 1025, versions)
-    assert not other.sock.session_reused
-    other.close()
+    if mx.kind == "postern":  # since 3.12
+        other, _ = resume(mx, session, 1025, versions)
+        assert not other.sock.session_reused
+        other.close()
     # A renewed certificate is taken up, and who is connected stays so.
     fresh = trusted.issue("mx.test")
     shutil.copy(fresh.chain, pair.chain)
@@ -326,3 +328,19 @@ def test_asked_for_certificates_are_told_in_received(postern, trusted):
             queue_id = s.mail("ann@client.test", "nobody@mx.test")
         mx.log.wait(f"{queue_id}: removed")
         assert want in mx.mailbox("nobody")
+
+
+@pytest.mark.postern_only("the reference offers TLS 1.0 and ciphers without a certificate")
+def test_tls_1_0_is_offered_only_where_it_is_asked_for(postern, trusted):
+    pair = trusted.issue("mx.test", key="rsa")
+    mx = postern(LOCAL + f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {pair.chain}\n",
+                 extra_master="127.0.0.1:1025 inet n - n - - smtpd\n  -o smtpd_tls_protocols=>=TLSv1\n")
+    old = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1)
+    for port, taken in ((1025, True), (mx.port, False)):
+        with Session(("127.0.0.1", port)) as s:
+            s.ehlo()
+            try:
+                s.starttls(client_context(versions=old, ciphers="ALL:@SECLEVEL=0")).ehlo()
+                assert taken and s.sock.version() == "TLSv1"
+            except (ssl.SSLError, ConnectionError, EOFError):
+                assert not taken

@@ -59,6 +59,16 @@ static enum rc context_open(struct smtpd_server *server,
 	return tls_server_open(server, config, &server->tls, fault);
 }
 
+/* Nobody asked for TLS 1.0, which RFC 8996 forbids: it is offered only where
+ * main.cf or master.cf says so. */
+static bool is_preset(const struct conf *conf, const char *parameter)
+{
+	struct conf_place place;
+
+	conf_locate(conf, parameter, 0, &place);
+	return place.file == NULL && !place.is_override;
+}
+
 enum rc smtpd_server_tls_open(struct smtpd_server *server, int ticket_fd,
 			      struct fault *fault)
 {
@@ -70,6 +80,10 @@ enum rc smtpd_server_tls_open(struct smtpd_server *server, int ticket_fd,
 		return rc;
 	tls_config_load(server->conf, "smtpd",
 			server->tls_level == TLS_ENCRYPT, &config);
+	if (is_preset(server->conf, server->tls_level == TLS_ENCRYPT
+					    ? "smtpd_tls_mandatory_protocols"
+					    : "smtpd_tls_protocols"))
+		config.strength.protocols = ">=TLSv1.2";
 	if (v->smtpd_tls_req_ccert && !config.require_client_cert)
 		log_warning("Can't require client certs unless TLS is "
 			    "required: smtpd_tls_req_ccert needs "
