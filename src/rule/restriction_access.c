@@ -194,11 +194,35 @@ enum rule_result access_no_ok(struct access *a, enum rule_result result)
 	if (result != RULE_OK || a->ev->state->discard)
 		return result;
 	rule_note(a->ev, "warning", "restriction %s returns OK for %s",
-		  a->item->word, a->subject);
+		  a->item->word,
+		  a->class == CLASS_OF_CLIENT ? a->ev->request->client_name :
+						a->subject);
 	rule_note(a->ev, "warning", "this is not allowed for security reasons");
 	rule_note(a->ev, "warning",
 		  "use DUNNO instead of OK if you want to make an exception");
 	return rule_config_error(a->ev);
+}
+
+/* Certificates and logins are there only when they are asked for. */
+static bool has_subject(struct evaluation *ev, const struct rule_item *item,
+			enum rule_class class)
+{
+	const struct conf_values *v = &ev->set->conf->v;
+
+	if (class == CLASS_OF_CERT && !v->smtpd_tls_ask_ccert &&
+	    !v->smtpd_tls_req_ccert) {
+		rule_note(ev, "warning",
+			  "%s is requested, but \"smtpd_tls_ask_ccert = no\"",
+			  item->def->name);
+		return ev->request->cert_fingerprint != NULL;
+	}
+	if (class == CLASS_OF_LOGIN && !v->smtpd_sasl_auth_enable) {
+		rule_note(ev, "warning",
+			  "restriction `%s' ignored: no SASL support",
+			  item->def->name);
+		return false;
+	}
+	return true;
 }
 
 enum rule_result rule_check_access(struct evaluation *ev,
@@ -207,6 +231,8 @@ enum rule_result rule_check_access(struct evaluation *ev,
 	enum rule_class class = (enum rule_class)item->def->arg;
 	struct access a;
 
+	if (!has_subject(ev, item, class))
+		return RULE_DUNNO;
 	access_init(&a, ev, item, class);
 	if (!ask_table(&a))
 		return RULE_DUNNO;
@@ -221,7 +247,12 @@ enum rule_result rule_check_default(struct evaluation *ev,
 
 	if (class == CLASS_OF_DATA || class == CLASS_OF_END_OF_DATA) {
 		rule_note(ev, "warning",
-			  "unknown smtpd restriction: \"%s\"", item->word);
+			  "specify one of (check_client_access, "
+			  "check_reverse_client_hostname_access, "
+			  "check_helo_access, check_sender_access, "
+			  "check_recipient_access, check_etrn_access) before "
+			  "%s restriction \"%s\"",
+			  rule_class_name(ev->class), item->word);
 		return rule_config_error(ev);
 	}
 	return check(ev, item, class);

@@ -126,6 +126,17 @@ static void note(struct access *a, const char *what, const char *triggers,
 			  rule_class_name(a->class), triggers);
 }
 
+static bool is_too_early(struct access *a, const char *action)
+{
+	if (a->ev->request->sender != NULL)
+		return false;
+	rule_note(a->ev, "warning",
+		  "access table %s: with smtpd_delay_reject=no, action %s is "
+		  "always skipped in Client host or Helo command restrictions",
+		  a->source, action);
+	return true;
+}
+
 /* Can this action do anything here? Not before there is a message, nor behind
  * a content filter that has taken it already. */
 static bool can_act(struct access *a, const char *action)
@@ -145,15 +156,7 @@ static bool can_act(struct access *a, const char *action)
 			  a->source, action);
 		return false;
 	}
-	if (!v->smtpd_delay_reject && a->ev->request->sender == NULL) {
-		rule_note(a->ev, "warning",
-			  "access table %s: with smtpd_delay_reject=no, action "
-			  "%s is always skipped in smtpd_client_restrictions "
-			  "or smtpd_helo_restrictions",
-			  a->source, action);
-		return false;
-	}
-	return true;
+	return !is_too_early(a, action);
 }
 
 static enum rule_result act_hold(struct access *a, struct span text)
@@ -250,9 +253,9 @@ static bool is_header(struct span text)
 static enum rule_result act_prepend(struct access *a, struct span text)
 {
 	text = span_trim(text);
-	if (a->ev->list == LIST_ETRN) {
-		(void)can_act(a, "PREPEND");
-	} else if (a->ev->list == LIST_END_OF_DATA) {
+	if (is_too_early(a, "PREPEND"))
+		return RULE_DUNNO;
+	if (a->ev->list == LIST_END_OF_DATA) {
 		rule_note(a->ev, "warning",
 			  "access table %s: action PREPEND must be used before "
 			  "smtpd_end_of_data_restrictions",
@@ -270,20 +273,18 @@ static enum rule_result act_prepend(struct access *a, struct span text)
 /* Gone without a word. */
 static enum rule_result act_hangup(struct access *a, struct span text)
 {
+	enum rule_result result = rule_error(a->ev, 421, "4.7.0", "hangup");
+
 	a->ev->verdict->hang_up = true;
-	return rule_error(a->ev, 421, "4.7.0",
-			  "<%s>: %s triggers HANGUP action", a->subject,
-			  rule_class_name(a->class));
+	a->ev->verdict->text = "";
+	return result;
 }
 
 static enum rule_result act_say(struct access *a, const char *what,
 				struct span text)
 {
 	text = span_trim(text);
-	if (text.len > 0)
-		rule_note(a->ev, what, "%.*s", SPAN_FMT(text));
-	else
-		note(a, what, "", text);
+	rule_note(a->ev, what, "%.*s", SPAN_FMT(text));
 	return RULE_DUNNO;
 }
 
@@ -341,6 +342,10 @@ static enum rule_result act_list(struct access *a, struct span value)
 		rule_note(ev, "warning",
 			  "access table %s has entry with lookup table: %.*s",
 			  a->source, SPAN_FMT(value));
+		rule_note(ev, "warning", "do not specify lookup tables inside "
+					 "SMTPD access maps");
+		rule_note(ev, "warning", "define a restriction class and "
+					 "specify its name instead.");
 		return rule_config_error(ev);
 	}
 	if (rule_items_compile(ev->mem, ev->set->conf, a->source,

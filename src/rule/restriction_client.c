@@ -149,6 +149,20 @@ static enum rc find_owners(struct evaluation *ev, struct span *ret_owners,
 	return rc;
 }
 
+static void note_no_logins(struct evaluation *ev, int kind, const char *name)
+{
+	static const char *const parts[] = {
+		"reject_authenticated_sender_login_mismatch",
+		"reject_unauthenticated_sender_login_mismatch",
+	};
+	bool both = kind == (LOGIN_AUTHENTICATED | LOGIN_UNAUTHENTICATED);
+
+	for (size_t i = 0; i < (both ? ARRAY_LEN(parts) : 1); i++)
+		rule_note(ev, "warning",
+			  "restriction `%s' ignored: no SASL support",
+			  both ? parts[i] : name);
+}
+
 enum rule_result rule_run_login(struct evaluation *ev,
 				const struct rule_item *item)
 {
@@ -162,9 +176,7 @@ enum rule_result rule_run_login(struct evaluation *ev,
 	if (sender == NULL)
 		return RULE_DUNNO;
 	if (!ev->set->conf->v.smtpd_sasl_auth_enable) {
-		rule_note(ev, "warning",
-			  "restriction `%s' ignored: no SASL support",
-			  item->def->name);
+		note_no_logins(ev, item->def->arg, item->def->name);
 		return RULE_DUNNO;
 	}
 	if (login == NULL && !(kind & LOGIN_UNAUTHENTICATED))

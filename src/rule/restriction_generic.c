@@ -32,6 +32,7 @@ enum rule_result rule_run_dunno(struct evaluation *ev,
 enum rule_result rule_run_reject(struct evaluation *ev,
 				 const struct rule_item *item)
 {
+	note_ignored(ev, item);
 	return rule_reject(ev, ev->set->conf->v.reject_code, "5.7.1",
 			   "<%s>: %s rejected: Access denied", ev->subject,
 			   rule_class_name(ev->class));
@@ -40,6 +41,7 @@ enum rule_result rule_run_reject(struct evaluation *ev,
 enum rule_result rule_run_defer(struct evaluation *ev,
 				const struct rule_item *item)
 {
+	note_ignored(ev, item);
 	return rule_reject(ev, ev->set->conf->v.defer_code, "4.3.2",
 			   "<%s>: %s rejected: Try again later", ev->subject,
 			   rule_class_name(ev->class));

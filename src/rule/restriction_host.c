@@ -41,7 +41,7 @@ static const char *domain_of(struct evaluation *ev, enum rule_class class)
 {
 	const struct restriction_request *req = ev->request;
 	const char *name = NULL;
-	struct span domain;
+	struct address_parts parts;
 
 	switch (class) {
 	case CLASS_OF_CLIENT:
@@ -65,8 +65,9 @@ static const char *domain_of(struct evaluation *ev, enum rule_class class)
 		return NULL;
 	if (class == CLASS_OF_CLIENT || class == CLASS_OF_REVERSE_CLIENT)
 		return strcmp(name, "unknown") == 0 ? NULL : name;
-	domain = address_split(span_from(name)).domain;
-	return mem_span_dup(ev->mem, domain);
+	parts = address_split(span_from(name));
+	return mem_span_dup(ev->mem, parts.has_domain ? parts.domain :
+							parts.local);
 }
 
 static void name_add(struct servers *s, const char *name)
@@ -84,7 +85,7 @@ static void not_found(struct servers *s, const char *domain, const char *why)
 /* RULE_DUNNO: s->names is there, maybe empty. */
 static enum rule_result names_find(struct servers *s)
 {
-	const char *domain = s->domain, *dot;
+	const char *domain = s->domain, *dot = domain;
 	const struct rule_dns *dns = rule_dns_ask(s->ev, domain, s->type);
 
 	while (dns != NULL && dns->rc == RC_NONE && s->type == DNS_NS &&
@@ -99,7 +100,8 @@ static enum rule_result names_find(struct servers *s)
 		return RULE_DUNNO;
 	}
 	if (dns->rc != RC_OK) {
-		not_found(s, domain, dns->fault.text);
+		not_found(s, dot == NULL ? s->subject : domain,
+			  rule_dns_why(dns));
 		return RULE_DUNNO;
 	}
 	for (size_t i = 0; i < dns->answer->count; i++)
@@ -123,7 +125,7 @@ static enum rule_result addresses_check(struct servers *s, const char *name,
 		if (dns == NULL)
 			return RULE_WAIT;
 		if (dns->rc != RC_OK && why == NULL)
-			why = dns->fault.text;
+			why = rule_dns_why(dns);
 		for (size_t k = 0; dns->rc == RC_OK && k < dns->answer->count;
 		     k++) {
 			char text[NET_ADDRESS_TEXT_MAX];

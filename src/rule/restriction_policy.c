@@ -103,6 +103,22 @@ static struct span request_make(struct evaluation *ev,
 	return buf_span(&out);
 }
 
+/* "127.0.0.1:10023: Connection refused", as the reference names it. */
+static const char *why_failed(struct evaluation *ev,
+			      const struct policy_client *client,
+			      const struct fault *fault)
+{
+	struct span name = span_from(policy_client_name(client));
+	struct span why = span_from(fault->text);
+
+	if (span_starts(why, name.ptr))
+		why = span_skip(why, name.len + 2);
+	if (span_starts(name, "inet:") || span_starts(name, "unix:"))
+		name = span_skip(name, 5);
+	return mem_printf(ev->memo, "%.*s: %.*s", SPAN_FMT(name),
+			  SPAN_FMT(why));
+}
+
 /* Up to try_limit times; between them the session waits without a thread.
  * RULE_WAIT, or step->done with step->text: NULL when there is no answer. */
 static enum rule_result ask(struct evaluation *ev, struct policy_client *client,
@@ -123,7 +139,7 @@ static enum rule_result ask(struct evaluation *ev, struct policy_client *client,
 			step->done = true;
 			break;
 		}
-		step->trouble = mem_strdup(ev->memo, fault.text);
+		step->trouble = why_failed(ev, client, &fault);
 		step->begun = true;
 		step->done = ++step->count >= options->try_limit;
 		step->until_ms = clock_mono_ms() +
@@ -165,8 +181,8 @@ enum rule_result rule_run_policy(struct evaluation *ev,
 			return RULE_WAIT;
 	}
 	if (step->trouble != NULL)
-		rule_note(ev, "warning", "problem talking to server %s: %s",
-			  name, step->trouble);
+		rule_note(ev, "warning", "problem talking to server %s",
+			  step->trouble);
 	answer = span_from(step->text == NULL ? "" : step->text);
 	trace_answer(TRACE_POLICY, name, request,
 		     step->text == NULL ? RC_TEMP : RC_OK, answer, stood_in);
