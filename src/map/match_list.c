@@ -1,52 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "map/match_list.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
-#include "map/map_priv.h"
-#include "map/mem_table.h"
-#include "map/net_pattern.h"
-#include "map/table_source.h"
+#include "base/clock.h"
+#include "map/match_list_priv.h"
+#include "sys/log.h"
 #include "sys/trace.h"
 
-enum { FILE_DEPTH_MAX = 10, NAME_MAX_BYTES = 512 };
-
-enum item_type { ITEM_NAME, ITEM_NET, ITEM_TABLE };
-
-struct match_item {
-	enum item_type type;
-	bool negated;
-	struct span shown; /* as written */
-	struct span name; /* folded */
-	struct net_pattern net;
-	struct map *table;
-};
-
-/* How names are compared. */
-enum match_style {
-	MATCH_STRING, /* the whole of it only */
-	MATCH_DOT,    /* .domain matches what is below */
-	MATCH_PARENT, /* domain matches what is below too */
-};
+enum { NAME_MAX_BYTES = 512, CHECK_EVERY_MS = 250 };
 
 struct match_list {
-	const char *parameter;
-	enum match_style style;
-	struct match_item *items;
-	size_t count, room;
-	bool ordered; /* something is negated: items are asked in order */
-	struct mem_table *names; /* else: all names at once */
-};
-
-/* A list being read. */
-struct reading {
-	struct match_list *list;
-	const struct conf *conf;
-	int depth;
-	struct span shown;   /* the element as written; a child */
-	struct fault *fault; /* never NULL */
+	struct match_state *state;
 };
 
 static const char *const string_lists[] = {
@@ -71,151 +34,12 @@ static enum match_style style_of(const struct conf *conf, const char *parameter)
 	return MATCH_DOT;
 }
 
-static void item_add(struct reading *r, const struct match_item *item)
+static int state_close(struct match_state *state)
 {
-	struct match_list *list = r->list;
-
-	if (list->count == list->room) {
-		list->room = 2 * list->room + 8;
-		list->items = mem_resize(list, list->items, struct match_item,
-					 list->room);
-	}
-	list->items[list->count] = *item;
-	list->items[list->count++].shown = r->shown;
-	list->ordered |= item->negated;
-}
-
-static enum rc list_read(struct reading *r, struct span text, bool negated);
-
-static enum rc file_read(struct reading *r, const char *path, int fd,
-			 bool negated)
-{
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct table_source *source = table_source_new(tmp, path, fd);
-	struct span line;
-	unsigned int number;
-	enum rc rc;
-
-	while ((rc = table_source_next(source, &line, &number, r->fault)) ==
-	       RC_OK) {
-		rc = list_read(r, line, negated);
-		if (rc != RC_OK)
-			return fault_add(r->fault, "%s, line %u", path, number);
-	}
-	return rc == RC_NONE ? RC_OK : rc;
-}
-
-static enum rc file_add(struct reading *r, struct span element, bool negated)
-{
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	char *path = mem_span_dup(tmp, element);
-	int fd;
-	enum rc rc;
-
-	if (r->depth == FILE_DEPTH_MAX)
-		return fault_set(r->fault, RC_CONF, "4.3.5",
-				 "%s: files name each other", path);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return fault_set(r->fault, RC_CONF, "4.3.5", "open %s: %m",
-				 path);
-	r->depth++;
-	rc = file_read(r, path, fd, negated);
-	r->depth--;
-	close(fd);
-	return rc;
-}
-
-/* An address, a network or a name; [1.2.3.4] can be meant both ways. */
-static enum rc plain_add(struct reading *r, struct span element, bool negated)
-{
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct match_item item = { .type = ITEM_NET, .negated = negated };
-	bool net_like = net_pattern_looks_like(element);
-	char problem[NET_PATTERN_PROBLEM_MAX];
-
-	if (net_like &&
-	    net_pattern_parse_or_say(element, &item.net, problem) == NULL)
-		item_add(r, &item);
-	else if (net_like && span_find(element, '/') >= 0)
-		return fault_set(r->fault, RC_CONF, "4.3.5", "%s", problem);
-	item.type = ITEM_NAME;
-	item.name = mem_span_copy(r->list, map_fold(tmp, element, NULL, 0));
-	item_add(r, &item);
-	return RC_OK;
-}
-
-static enum rc table_add(struct reading *r, struct span element, bool negated)
-{
-	struct match_item item = { .type = ITEM_TABLE, .negated = negated };
-
-	item.table = map_open_or_broken(r->list, r->conf, element, MAP_FOLD,
-					r->fault);
-	item_add(r, &item);
-	return RC_OK;
-}
-
-/* "hash:/table" is one, 2001:db8::1 is none. */
-static bool is_table(struct span element)
-{
-	struct span type, name;
-
-	if (!map_name_split(map_text_unbrace(element), &type, &name))
-		return false;
-	if (map_driver_find(type) != NULL)
-		return true;
-	for (size_t i = 0; i < type.len; i++)
-		if (!ascii_is_digit(type.ptr[i]) &&
-		    (ascii_lower(type.ptr[i]) < 'a' ||
-		     ascii_lower(type.ptr[i]) > 'f'))
-			return true; /* of a type that there is not */
-	return false;
-}
-
-static enum rc element_add(struct reading *r, struct span element, bool negated)
-{
-	r->shown = mem_span_copy(r->list, element);
-	while (element.len > 0 && element.ptr[0] == '!') {
-		negated = !negated;
-		element = span_skip(element, 1);
-	}
-	if (element.len == 0)
-		return fault_set(r->fault, RC_CONF, "4.3.5",
-				 "nothing after \"!\"");
-	if (element.ptr[0] == '/')
-		return file_add(r, element, negated);
-	if (is_table(element))
-		return table_add(r, element, negated);
-	return plain_add(r, element, negated);
-}
-
-static enum rc list_read(struct reading *r, struct span text, bool negated)
-{
-	struct span element;
-	enum rc rc;
-
-	while ((rc = map_text_next(&text, &element, r->fault)) == RC_OK) {
-		rc = element_add(r, element, negated);
-		if (rc != RC_OK)
-			return rc;
-	}
-	return rc == RC_NONE ? RC_OK : rc;
-}
-
-/* With no "!" the order of names does not matter, and one look finds them. */
-static void names_gather(struct match_list *list)
-{
-	list->names = mem_table_new(list);
-	for (size_t i = 0; i < list->count; i++) {
-		enum mem_add added;
-
-		if (list->items[i].type != ITEM_NAME)
-			continue;
-		added = mem_table_add(list->names, list->items[i].name,
-				      SPAN_OF(""));
-		if (added == MEM_FULL)
-			list->ordered = true; /* slower, but right */
-	}
+	pthread_mutex_destroy(&state->check);
+	pthread_mutex_destroy(&state->lock);
+	talloc_free(state->items);
+	return 0;
 }
 
 enum rc match_list_open(TALLOC_CTX *mem, const struct conf *conf,
@@ -224,27 +48,98 @@ enum rc match_list_open(TALLOC_CTX *mem, const struct conf *conf,
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
 	struct match_list *list = mem_new(tmp, struct match_list);
+	struct match_state *state = mem_new(list, struct match_state);
 	struct fault unused;
-	struct reading r = { .list = list,
-			     .conf = conf,
-			     .fault = fault == NULL ? &unused : fault };
 	enum rc rc;
 
-	*r.fault = (struct fault){ 0 };
-	list->parameter = mem_strdup(list, parameter);
-	list->style = style_of(conf, parameter);
-	text = mem_strdup(list, text == NULL ? "" : text);
-	rc = list_read(&r, span_from(text), false);
+	if (fault == NULL)
+		fault = &unused;
+	*fault = (struct fault){ 0 };
+	list->state = state;
+	state->conf = conf;
+	state->owner = mem_new(state, struct map);
+	state->parameter = mem_strdup(state, parameter);
+	state->text = mem_strdup(state, text == NULL ? "" : text);
+	state->style = style_of(conf, parameter);
+	state->next_check_ms = clock_mono_ms() + CHECK_EVERY_MS;
+	pthread_mutex_init(&state->check, NULL);
+	pthread_mutex_init(&state->lock, NULL);
+	talloc_set_destructor(state, state_close);
+	rc = match_items_read(state, &state->items, fault);
 	if (rc != RC_OK)
-		return fault_add(r.fault, "parameter %s", parameter);
-	names_gather(list);
+		return rc;
+	state->items->uses = 1;
 	*ret_list = talloc_steal(mem, list);
 	return RC_OK;
 }
 
-bool match_list_is_empty(const struct match_list *list)
+static void items_drop(struct match_state *state, struct match_items *items)
 {
-	return list == NULL || list->count == 0;
+	bool last;
+
+	pthread_mutex_lock(&state->lock);
+	last = --items->uses == 0;
+	pthread_mutex_unlock(&state->lock);
+	if (last)
+		talloc_free(items);
+}
+
+/* Read the list again. What cannot be read is said, and the old list stays. */
+static void items_renew(struct match_state *state)
+{
+	struct match_items *items, *old;
+	struct fault fault = { 0 };
+
+	if (!match_items_are_old(state, state->items))
+		return;
+	if (match_items_read(state, &items, &fault) != RC_OK) {
+		log_warning("%s: the list stays as it was", fault.text);
+		return;
+	}
+	if (fault.text[0] != '\0')
+		log_warning("%s", fault.text);
+	items->uses = 1;
+	pthread_mutex_lock(&state->lock);
+	old = state->items;
+	state->items = items;
+	pthread_mutex_unlock(&state->lock);
+	items_drop(state, old);
+}
+
+static void state_check(struct match_state *state)
+{
+	uint64_t now_ms = clock_mono_ms();
+
+	if (now_ms < atomic_load_explicit(&state->next_check_ms,
+					  memory_order_relaxed) ||
+	    pthread_mutex_trylock(&state->check) != 0)
+		return;
+	atomic_store(&state->next_check_ms, now_ms + CHECK_EVERY_MS);
+	items_renew(state);
+	pthread_mutex_unlock(&state->check);
+}
+
+static struct match_items *items_hold(const struct match_list *list)
+{
+	struct match_state *state = list->state;
+	struct match_items *items;
+
+	/* Without files it is as it was read, for good. */
+	if (!atomic_load_explicit(&state->has_files, memory_order_relaxed))
+		return state->items;
+	state_check(state);
+	pthread_mutex_lock(&state->lock);
+	items = state->items;
+	items->uses++;
+	pthread_mutex_unlock(&state->lock);
+	return items;
+}
+
+static void items_release(const struct match_list *list,
+			  struct match_items *items)
+{
+	if (atomic_load_explicit(&list->state->has_files, memory_order_relaxed))
+		items_drop(list->state, items);
 }
 
 /* The part of a domain that is looked up next: its parent, with the dot in
@@ -264,7 +159,7 @@ static bool parent_next(struct span *part, enum match_style style)
 	return part->len > 0;
 }
 
-static bool name_is_listed(const struct match_list *list, struct span name,
+static bool name_is_listed(const struct match_items *list, struct span name,
 			   struct span *ret_part)
 {
 	struct span part = name, unused;
@@ -278,7 +173,7 @@ static bool name_is_listed(const struct match_list *list, struct span name,
 	return false;
 }
 
-static bool name_matches(const struct match_list *list,
+static bool name_matches(const struct match_items *list,
 			 const struct match_item *item, struct span name)
 {
 	struct span part = name;
@@ -290,7 +185,7 @@ static bool name_matches(const struct match_list *list,
 	return false;
 }
 
-static enum rc table_ask(const struct match_list *list,
+static enum rc table_ask(const struct match_items *list,
 			 const struct match_item *item, struct span name,
 			 bool parents, struct fault *fault)
 {
@@ -317,7 +212,7 @@ struct subject {
 	struct net_address ip;
 };
 
-static enum rc item_match(const struct match_list *list,
+static enum rc item_match(const struct match_items *list,
 			  const struct match_item *item,
 			  const struct subject *subject, struct fault *fault)
 {
@@ -345,7 +240,7 @@ static enum rc item_match(const struct match_list *list,
 	return rc;
 }
 
-static enum rc list_search(const struct match_list *list,
+static enum rc list_search(const struct match_items *list,
 			   const struct subject *subject,
 			   struct span *ret_element, struct fault *fault)
 {
@@ -369,7 +264,7 @@ static enum rc list_search(const struct match_list *list,
 	return RC_NONE;
 }
 
-static enum rc list_match(const struct match_list *list,
+static enum rc list_match(const struct match_items *list,
 			  const struct subject *subject, struct fault *fault)
 {
 	struct span element = SPAN_OF("");
@@ -377,9 +272,32 @@ static enum rc list_match(const struct match_list *list,
 
 	if (trace_current() != NULL)
 		trace_answer(TRACE_MATCH, list->parameter,
-			     subject->address.len > 0 ? subject->address :
-							subject->name,
+			     subject->address.len > 0 ? subject->address
+						      : subject->name,
 			     rc, element, false);
+	return rc;
+}
+
+bool match_list_is_empty(const struct match_list *list)
+{
+	struct match_items *items;
+	bool empty;
+
+	if (list == NULL)
+		return true;
+	items = items_hold(list);
+	empty = items->count == 0;
+	items_release(list, items);
+	return empty;
+}
+
+static enum rc subject_match(const struct match_list *list,
+			     const struct subject *subject, struct fault *fault)
+{
+	struct match_items *items = items_hold(list);
+	enum rc rc = list_match(items, subject, fault);
+
+	items_release(list, items);
 	return rc;
 }
 
@@ -389,11 +307,10 @@ enum rc match_list_domain(const struct match_list *list, struct span domain,
 	struct subject subject = { .address = SPAN_OF("") };
 	char small[2 * NAME_MAX_BYTES];
 
-	if (match_list_is_empty(list) || domain.len == 0 ||
-	    domain.len > NAME_MAX_BYTES)
+	if (list == NULL || domain.len == 0 || domain.len > NAME_MAX_BYTES)
 		return RC_NONE;
 	subject.name = map_fold(NULL, domain, small, sizeof(small));
-	return list_match(list, &subject, fault);
+	return subject_match(list, &subject, fault);
 }
 
 enum rc match_list_client(const struct match_list *list, struct span name,
@@ -402,11 +319,11 @@ enum rc match_list_client(const struct match_list *list, struct span name,
 	struct subject subject = { .address = address };
 	char small[2 * NAME_MAX_BYTES];
 
-	if (match_list_is_empty(list))
+	if (list == NULL)
 		return RC_NONE;
 	if (name.len > NAME_MAX_BYTES)
 		name = SPAN_OF("");
 	subject.name = map_fold(NULL, name, small, sizeof(small));
 	subject.has_ip = net_pattern_address_parse(address, &subject.ip);
-	return list_match(list, &subject, fault);
+	return subject_match(list, &subject, fault);
 }

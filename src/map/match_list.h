@@ -9,7 +9,9 @@
  *           and lists of users or words match whole names only.
  * Errors    RC_OK matches, RC_NONE does not, RC_TEMP a table failed (never "no
  *           match"); a malformed element is RC_CONF at open
- * Threads   immutable after open; any thread may ask
+ * Change    a /file that changed is read again within a second; one that is gone
+ *           or malformed then is a warning, and the list stays as it was
+ * Threads   any thread may ask
  */
 #pragma once
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "map_world.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "map/match_list.h"
 
 static struct match_list *list_open(struct world *w, const char *parameter,
@@ -211,6 +214,114 @@ static void a_missing_table_is_a_warning_and_try_later(void **state)
 			 RC_TEMP);
 }
 
+/* Until it says so, at most five seconds. */
+static void wait_domain(struct match_list *list, const char *domain,
+			enum rc want)
+{
+	struct fault fault;
+
+	for (int i = 0; i < 250; i++) {
+		enum rc rc = match_list_domain(list, span_from(domain), &fault);
+
+		assert_true(rc == RC_OK || rc == RC_NONE);
+		if (rc == want)
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	}
+	fail_msg("%s: it stays as it is", domain);
+}
+
+static void a_file_in_a_list_is_read_again_when_it_changes(void **state)
+{
+	struct world *w = *state;
+	struct match_list *list;
+
+	world_write(w, "inner", SPAN_OF("inner.test\n"));
+	world_write(w, "outer",
+		    span_from(mem_printf(w, "one.test\n%s\n",
+					 world_path(w, "inner"))));
+	list = list_open(w, "mydestination",
+			 mem_printf(w, "inline:{table.test=x} !no.test %s",
+				    world_path(w, "outer")));
+	wait_domain(list, "inner.test", RC_OK);
+	wait_domain(list, "table.test", RC_OK);
+	wait_domain(list, "two.test", RC_NONE);
+
+	world_write(w, "inner", SPAN_OF("two.test\n"));
+	wait_domain(list, "two.test", RC_OK);
+	wait_domain(list, "inner.test", RC_NONE);
+	wait_domain(list, "one.test", RC_OK);
+	wait_domain(list, "table.test", RC_OK);
+
+	world_write(w, "outer", SPAN_OF("10.0.0.1/8\n"));
+	for (int i = 0; i < 100; i++) {
+		wait_domain(list, "one.test", RC_OK);
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
+	assert_true(world_logged(w, "the list stays as it was"));
+	world_write(w, "outer", SPAN_OF("three.test\n"));
+	wait_domain(list, "three.test", RC_OK);
+	wait_domain(list, "two.test", RC_NONE);
+
+	assert_int_equal(unlink(world_path(w, "outer")), 0);
+	for (int i = 0; i < 100; i++) {
+		wait_domain(list, "three.test", RC_OK);
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
+	assert_true(world_logged(w, "No such file or directory: the list "
+				    "stays as it was"));
+	talloc_free(list);
+}
+
+struct asker {
+	struct match_list *list;
+	_Atomic bool stop;
+	_Atomic int wrong, asked;
+};
+
+static void *ask_for_ever(void *arg)
+{
+	struct asker *asker = arg;
+
+	while (!asker->stop) {
+		if (match_list_domain(asker->list, SPAN_OF("always.test"),
+				      NULL) != RC_OK ||
+		    match_list_domain(asker->list, SPAN_OF("never.test"),
+				      NULL) != RC_NONE)
+			asker->wrong++;
+		asker->asked++;
+	}
+	return NULL;
+}
+
+static void threads_ask_while_a_file_changes(void **state)
+{
+	struct world *w = *state;
+	struct asker asker = { .wrong = 0 };
+	pthread_t threads[4];
+
+	world_write(w, "busy", SPAN_OF("always.test\n"));
+	asker.list = list_open(w, "relay_domains", world_path(w, "busy"));
+	for (int i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, ask_for_ever, &asker);
+	for (int i = 0; i < 4; i++) {
+		char *now = mem_printf(w, "now%d.test", i);
+
+		world_write(w, "busy.new",
+			    span_from(mem_printf(w, "%s\nalways.test\n", now)));
+		assert_int_equal(rename(world_path(w, "busy.new"),
+					world_path(w, "busy")),
+				 0);
+		wait_domain(asker.list, now, RC_OK);
+	}
+	asker.stop = true;
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	assert_true(asker.asked > 0);
+	assert_int_equal(asker.wrong, 0);
+	talloc_free(asker.list);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +330,9 @@ int main(void)
 		cmocka_unit_test(files_are_spliced_in),
 		cmocka_unit_test(what_cannot_be_read_is_named),
 		cmocka_unit_test(a_missing_table_is_a_warning_and_try_later),
+		cmocka_unit_test(
+			a_file_in_a_list_is_read_again_when_it_changes),
+		cmocka_unit_test(threads_ask_while_a_file_changes),
 	};
 
 	return cmocka_run_group_tests(tests, world_open, world_close);
