@@ -7,10 +7,18 @@
 
 #include "base/json.h"
 #include "command/domain_probe.h"
+#include "command/option.h"
 #include "command/postern_priv.h"
 #include "command/terminal.h"
 
-enum { TIMEOUT_S = 10, DAY_S = 86400, SOON_DAYS = 14, DATE_BYTES = 16 };
+static const char command_name[] = "postern tls-probe";
+enum {
+	TIMEOUT_S = 10,
+	TIMEOUT_MAX_S = 600,
+	DAY_S = 86400,
+	SOON_DAYS = 14,
+	DATE_BYTES = 16
+};
 
 struct tls_probe {
 	struct domain_probe_options options;
@@ -304,20 +312,6 @@ static void json_domain(struct json *json, const struct domain_result *result)
 	json_end(json, '}');
 }
 
-static int number(const char *what, const char *text, uint64_t max)
-{
-	uint64_t value;
-
-	if (!span_to_u64(span_from(text), max, &value) || value == 0) {
-		fprintf(stderr,
-			"postern tls-probe: %s: a number from 1 to %" PRIu64
-			", not \"%s\"\n",
-			what, max, text);
-		exit(1);
-	}
-	return (int)value;
-}
-
 static void options_read(struct tls_probe *p, int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -339,13 +333,14 @@ static void options_read(struct tls_probe *p, int argc, char **argv)
 			p->options.ca_file = optarg;
 			break;
 		case 'p':
-			p->options.port =
-				(uint16_t)number("--port", optarg, UINT16_MAX);
+			p->options.port = (uint16_t)option_number(
+				command_name, "--port", optarg, 1, UINT16_MAX);
 			break;
 		case 't':
 			p->options.connect_timeout_s =
 				p->options.command_timeout_s =
-					number("--timeout", optarg, 600);
+					option_number(command_name, "--timeout",
+						      optarg, 1, TIMEOUT_MAX_S);
 			break;
 		case 'h':
 			usage(stdout);

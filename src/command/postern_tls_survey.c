@@ -10,12 +10,16 @@
 
 #include "base/json.h"
 #include "command/domain_probe.h"
+#include "command/option.h"
 #include "command/postern_priv.h"
 #include "command/recipient_survey.h"
 #include "command/terminal.h"
 
+static const char command_name[] = "postern tls-survey";
+
 enum {
 	TIMEOUT_S = 10,
+	TIMEOUT_MAX_S = 600,
 	JOBS_DEFAULT = 20,
 	JOBS_MAX = 200,
 	PROGRESS_WAIT_US = 100 * 1000,
@@ -302,20 +306,6 @@ static void csv_print(const struct tls_survey *s)
 	}
 }
 
-static int number(const char *what, const char *text, uint64_t max)
-{
-	uint64_t value;
-
-	if (!span_to_u64(span_from(text), max, &value)) {
-		fprintf(stderr,
-			"postern tls-survey: %s: a number up to %" PRIu64
-			", not \"%s\"\n",
-			what, max, text);
-		exit(1);
-	}
-	return (int)value;
-}
-
 static void option_take(struct tls_survey *s, int c, const char *value)
 {
 	switch (c) {
@@ -329,23 +319,28 @@ static void option_take(struct tls_survey *s, int c, const char *value)
 		s->group_path = value;
 		break;
 	case 'l':
-		s->least_share = number("--least", value, 100);
+		s->least_share =
+			option_number(command_name, "--least", value, 0, 100);
 		break;
 	case 'n':
-		s->jobs = MAX_OF(1, number("--jobs", value, JOBS_MAX));
+		s->jobs = option_number(command_name, "--jobs", value, 1,
+					JOBS_MAX);
 		break;
 	case 't':
 		s->options.connect_timeout_s = s->options.command_timeout_s =
-			MAX_OF(1, number("--timeout", value, 600));
+			option_number(command_name, "--timeout", value, 1,
+				      TIMEOUT_MAX_S);
 		break;
 	case 'o':
-		s->options.hosts_max = number("--hosts", value, 100);
+		s->options.hosts_max =
+			option_number(command_name, "--hosts", value, 0, 100);
 		break;
 	case 'a':
 		s->options.ca_file = value;
 		break;
 	case 'p':
-		s->options.port = (uint16_t)number("--port", value, UINT16_MAX);
+		s->options.port = (uint16_t)option_number(
+			command_name, "--port", value, 1, UINT16_MAX);
 		break;
 	case 'h':
 		usage(stdout);
