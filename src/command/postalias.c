@@ -8,6 +8,7 @@ static const char help[] =
 	"  -q KEY      print what the table answers (KEY -: keys from input)\n"
 	"  -d KEY      remove a name (KEY -: names from input)\n"
 	"  -s          print all names and values\n"
+	"  -j          with -q and -s: JSON, one object a line\n"
 	"  -i          add aliases from standard input to the table\n"
 	"  -r          a name that is there gets the new value\n"
 	"  -w          do not warn about duplicate names\n"
@@ -22,8 +23,8 @@ int main(int argc, char **argv)
 {
 	static const struct table_command command = {
 		.program = "postalias",
-		.letters = "c:d:finNopq:rsuvw",
-		.usage = "postalias [-finNoprsuvw] [-c config_dir] [-d key] "
+		.letters = "c:d:fijnNopq:rsuvw",
+		.usage = "postalias [-fijnNoprsuvw] [-c config_dir] [-d key] "
 			 "[-q key] [map_type:]file...",
 		.help = help,
 		.separator = ":\t",

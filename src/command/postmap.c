@@ -7,6 +7,9 @@ static const char help[] =
 	"  -q KEY      print what the table answers (KEY -: keys from input)\n"
 	"  -d KEY      remove a key (KEY -: keys from input)\n"
 	"  -s          print all keys and values\n"
+	"  -h, -b      with -q -: the input is a message, its headers, its body\n"
+	"              lines are keys; -m: of its MIME parts, too\n"
+	"  -j          with -q and -s: JSON, one object a line\n"
 	"  -i          add lines from standard input to the table\n"
 	"  -r          a key that is there gets the new value\n"
 	"  -w          do not warn about duplicate keys\n"
@@ -22,8 +25,8 @@ int main(int argc, char **argv)
 {
 	static const struct table_command command = {
 		.program = "postmap",
-		.letters = "c:d:fFinNopq:rsuUvw",
-		.usage = "postmap [-fFinNoprsuUvw] [-c config_dir] [-d key] "
+		.letters = "bc:d:fFhijmnNopq:rsuUvw",
+		.usage = "postmap [-bfFhijmnNoprsuUvw] [-c config_dir] [-d key] "
 			 "[-q key] [map_type:]file...",
 		.help = help,
 		.separator = "\t",

@@ -7,24 +7,32 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "base/buf.h"
+#include "base/json.h"
+#include "command/build_progress.h"
+#include "command/message_keys.h"
 #include "sys/log.h"
-
-enum { KEY_LINE_MAX_BYTES = 64 * 1024 };
 
 /* One run: options, and the tables they are for. */
 struct run {
 	const struct table_command *command;
 	const char *directory, *query, *erase;
 	bool list, no_utf8, force_utf8;
+	bool headers, body, mime; /* keys are the lines of a message */
+	bool json;
+	bool any; /* a key of standard input was found */
 	struct map_build_options options;
 	struct conf *conf;
 	struct span *tables; /* "type:name" */
 	size_t table_count;
+	struct build_progress *progress;
 };
 
 static void warn(void *arg, const char *text)
 {
+	struct run *run = arg;
+
+	if (run->progress != NULL)
+		build_progress_end(run->progress);
 	log_warning("%s", text);
 }
 
@@ -54,6 +62,18 @@ static int flag_of(int letter)
 static void option_take(struct run *run, int letter)
 {
 	switch (letter) {
+	case 'b':
+		run->body = true;
+		break;
+	case 'h':
+		run->headers = true;
+		break;
+	case 'm':
+		run->mime = true;
+		break;
+	case 'j':
+		run->json = true;
+		break;
 	case 'c':
 		run->directory = optarg;
 		break;
@@ -82,6 +102,23 @@ static void option_take(struct run *run, int letter)
 	}
 }
 
+static void options_check(struct run *run)
+{
+	bool lines = run->query != NULL && strcmp(run->query, "-") == 0;
+
+	if ((run->query != NULL) + (run->erase != NULL) + run->list > 1)
+		log_fatal("specify only one of -s -q or -d");
+	if ((run->body || run->headers) && !lines)
+		log_fatal("specify -b -h or -m only with \"-q -\"");
+	if (run->mime && !run->body && !run->headers)
+		log_warning("ignoring -m option without -b or -h");
+	if (run->json && run->query == NULL && !run->list)
+		log_fatal("specify -j only with -q or -s");
+	/* A line of a message is bytes. */
+	if (run->body || run->headers)
+		run->no_utf8 = true;
+}
+
 static void options_read(struct run *run, int argc, char **argv)
 {
 	static const struct option longs[] = { { "help", no_argument, NULL, 1 },
@@ -97,8 +134,7 @@ static void options_read(struct run *run, int argc, char **argv)
 		}
 		option_take(run, letter);
 	}
-	if ((run->query != NULL) + (run->erase != NULL) + run->list > 1)
-		log_fatal("specify only one of -s -q or -d");
+	options_check(run);
 	if (optind == argc)
 		usage_die(run->command);
 }
@@ -135,6 +171,26 @@ static void print_bytes(struct span text)
 	fwrite(text.ptr, 1, text.len, stdout);
 }
 
+static void print_pair(const struct run *run, struct span key,
+		       const char *separator, struct span value)
+{
+	SCRATCH TALLOC_CTX *tmp = NULL;
+	struct json json;
+
+	if (!run->json) {
+		print_bytes(key);
+		fputs(separator, stdout);
+		print_bytes(value);
+		putchar('\n');
+		return;
+	}
+	tmp = talloc_new(NULL);
+	json_init(&json, stdout, true);
+	json_begin(&json, NULL, '{');
+	json_span(&json, mem_span_dup(tmp, key), value);
+	json_end(&json, '}');
+}
+
 /* Ask the tables in order; the first that has the key answers. */
 static bool key_find(struct run *run, struct map **maps, struct span key,
 		     bool with_key)
@@ -152,9 +208,9 @@ static bool key_find(struct run *run, struct map **maps, struct span key,
 			continue;
 		if (rc != RC_OK)
 			log_fatal("query error: %s", fault.text);
-		if (with_key) {
-			print_bytes(key);
-			putchar('\t');
+		if (with_key || run->json) {
+			print_pair(run, key, "\t", value);
+			return true;
 		}
 		print_bytes(value);
 		putchar('\n');
@@ -168,22 +224,53 @@ static bool each_input_key(bool (*fn)(struct run *run, void *arg,
 				      struct span key),
 			   struct run *run, void *arg)
 {
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	char *line = mem_array(tmp, char, KEY_LINE_MAX_BYTES);
-	bool any = false;
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t len;
 
-	while (fgets(line, KEY_LINE_MAX_BYTES, stdin) != NULL) {
-		struct span key = span_trim(span_from(line));
+	run->any = false;
+	while ((len = getline(&line, &size, stdin)) >= 0) {
+		struct span key = { line, (size_t)len };
 
-		if (key.len > 0)
-			any |= fn(run, arg, key);
+		if (span_ends(key, "\n"))
+			key.len--;
+		run->any |= fn(run, arg, key);
 	}
-	return any;
+	free(line);
+	return run->any;
 }
 
 static bool query_one(struct run *run, void *arg, struct span key)
 {
 	return key_find(run, arg, key, true);
+}
+
+struct message_query {
+	struct run *run;
+	struct map **maps;
+};
+
+static void query_line(void *arg, struct span key)
+{
+	struct message_query *query = arg;
+
+	query->run->any |= key_find(query->run, query->maps, key, true);
+}
+
+static bool message_find(struct run *run, struct map **maps)
+{
+	struct message_query query = { run, maps };
+	struct message_keys keys = { .conf = run->conf,
+				     .headers = run->headers,
+				     .body = run->body,
+				     .mime = run->mime,
+				     .found = query_line,
+				     .arg = &query };
+	struct fault fault;
+
+	if (message_keys_read(&keys, stdin, &fault) != RC_OK)
+		log_fatal("%s", fault.text);
+	return run->any;
 }
 
 static int query_run(struct run *run)
@@ -194,7 +281,9 @@ static int query_run(struct run *run)
 
 	for (size_t i = 0; i < run->table_count; i++)
 		table_open(run, tmp, run->tables[i], &maps[i]);
-	if (strcmp(run->query, "-") == 0)
+	if (run->headers || run->body)
+		found = message_find(run, maps);
+	else if (strcmp(run->query, "-") == 0)
 		found = each_input_key(query_one, run, maps);
 	else
 		found = key_find(run, maps, span_from(run->query), false);
@@ -253,10 +342,7 @@ static enum rc list_one(void *arg, struct span key, struct span value,
 		if (rc != RC_OK)
 			return rc;
 	}
-	print_bytes(key);
-	fputs(run->command->separator, stdout);
-	print_bytes(value);
-	putchar('\n');
+	print_pair(run, key, run->command->separator, value);
 	return RC_OK;
 }
 
@@ -276,19 +362,29 @@ static int list_run(struct run *run)
 
 static int build_run(struct run *run)
 {
+	struct build_progress progress;
 	struct fault fault;
 
-	for (size_t i = 0; i < run->table_count; i++)
-		if (run->command->build(run->conf, run->tables[i],
-					&run->options, &fault) != RC_OK)
+	run->progress = &progress;
+	run->options.progress = build_progress_show;
+	run->options.progress_arg = &progress;
+	for (size_t i = 0; i < run->table_count; i++) {
+		enum rc rc;
+
+		build_progress_init(&progress, run->tables[i]);
+		rc = run->command->build(run->conf, run->tables[i],
+					 &run->options, &fault);
+		build_progress_end(&progress);
+		if (rc != RC_OK)
 			log_fatal("%s", fault.text);
+	}
 	return EXIT_SUCCESS;
 }
 
 int table_command_run(const struct table_command *command, int argc,
 		      char **argv)
 {
-	struct run run = { .command = command, .options.warn = warn };
+	struct run run = { .command = command };
 	struct conf_source source = { .process_name = command->program,
 				      .service_name = command->program };
 	SCRATCH TALLOC_CTX *tmp = NULL;
@@ -297,6 +393,8 @@ int table_command_run(const struct table_command *command, int argc,
 
 	log_open("postfix", command->program, LOG_TO_STDERR, -1, LOG_MAIL);
 	opterr = 1;
+	run.options.warn = warn;
+	run.options.warn_arg = &run;
 	options_read(&run, argc, argv);
 	source.config_directory = run.directory;
 	if (conf_load(&source, &run.conf, &fault) != RC_OK)

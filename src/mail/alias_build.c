@@ -75,8 +75,8 @@ static enum rc line_build(struct alias_build *b, struct span line,
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	const char *problem = NULL;
+	struct map_writer_line entry;
 	struct span name, value;
-	enum rc rc;
 
 	if ((b->options->flags & MAP_BUILD_CHECK_UTF8) && !text_is_utf8(line))
 		problem = "non-UTF-8 input";
@@ -92,44 +92,46 @@ static enum rc line_build(struct alias_build *b, struct span line,
 			   problem);
 		return RC_OK;
 	}
-	rc = map_writer_put(b->writer, name, value, fault);
-	if (rc == RC_NONE && !(b->options->flags & MAP_BUILD_IGNORE_DUP))
-		table_warn(&b->warn, "%s, line %u: duplicate entry: \"%s\"",
-			   b->name, number, table_text_shown(tmp, name));
-	if (rc == RC_OK || rc == RC_NONE)
-		return RC_OK;
-	return fault_add(fault, "%s, line %u", b->name, number);
+	entry = (struct map_writer_line){ name, value, number, false };
+	return map_writer_add(b->writer, &entry, fault);
 }
 
 /* Entries that other programs look for in alias tables. */
 static enum rc marks_build(struct alias_build *b, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	char *now = mem_printf(tmp, "%lld", (long long)time(NULL));
-	const char *host = b->conf->v.myhostname;
-	enum rc rc;
+	const char *now = mem_printf(tmp, "%lld", (long long)time(NULL));
+	const char *const marks[][2] = {
+		{ "@", "@" },
+		{ "YP_LAST_MODIFIED", now },
+		{ "YP_MASTER_NAME", b->conf->v.myhostname },
+	};
 
-	rc = map_writer_put(b->writer, SPAN_OF("@"), SPAN_OF("@"), fault);
-	if (rc == RC_OK || rc == RC_NONE)
-		rc = map_writer_put_as_is(b->writer,
-					  SPAN_OF("YP_LAST_MODIFIED"),
-					  span_from(now), fault);
-	if (rc == RC_OK || rc == RC_NONE)
-		rc = map_writer_put_as_is(b->writer, SPAN_OF("YP_MASTER_NAME"),
-					  span_from(host), fault);
-	return rc == RC_NONE ? RC_OK : rc;
+	for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+		struct map_writer_line line = { span_from(marks[i][0]),
+						span_from(marks[i][1]),
+						MAP_LINE_NONE, true };
+		enum rc rc = map_writer_add(b->writer, &line, fault);
+
+		if (rc != RC_OK)
+			return rc;
+	}
+	return RC_OK;
 }
 
 static enum rc lines_build(struct alias_build *b, int fd, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct table_source *source = table_source_new(tmp, b->name, fd);
+	struct map_source_progress progress;
 	struct span line;
 	unsigned int number;
 	enum rc rc;
 
+	map_source_progress_init(&progress, b->options, fd);
 	while ((rc = table_source_next(source, &line, &number, fault)) ==
 	       RC_OK) {
+		map_source_progress_line(&progress, number, line.len);
 		rc = line_build(b, line, number, fault);
 		if (rc != RC_OK)
 			return rc;

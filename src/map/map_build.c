@@ -12,6 +12,8 @@
 #include "map/table_source.h"
 #include "base/utf8.h"
 
+enum { PROGRESS_STEP = 4096 /* lines */ };
+
 static int source_close(struct map_source *source)
 {
 	if (source->fd > STDERR_FILENO)
@@ -84,6 +86,28 @@ void map_source_become_self(void)
 		abort(); /* root may always come back to itself */
 }
 
+void map_source_progress_init(struct map_source_progress *progress,
+			      const struct map_build_options *options, int fd)
+{
+	struct stat st;
+
+	*progress = (struct map_source_progress){ .options = options };
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		progress->now.total = (uint64_t)st.st_size;
+	progress->now.phase = MAP_BUILD_READS;
+}
+
+void map_source_progress_line(struct map_source_progress *progress,
+			      unsigned int number, size_t len)
+{
+	progress->now.lines = number;
+	progress->now.done += len + 1;
+	if (++progress->calls % PROGRESS_STEP == 0 &&
+	    progress->options->progress != NULL)
+		progress->options->progress(progress->options->progress_arg,
+					    &progress->now);
+}
+
 struct build {
 	const char *name;
 	const struct map_build_options *options;
@@ -94,31 +118,28 @@ struct build {
 static enum rc line_store(struct build *b, struct span key, struct span value,
 			  unsigned int number, struct fault *fault)
 {
-	SCRATCH TALLOC_CTX *tmp = talloc_new(b->writer);
+	struct map_writer_line line = { key, value, number, false };
+	SCRATCH TALLOC_CTX *tmp = NULL;
 	enum rc rc;
 
 	if (b->options->flags & MAP_BUILD_FILE_VALUES) {
-		rc = map_value_of_files(tmp, value, &value, fault);
+		tmp = talloc_new(b->writer);
+		rc = map_value_of_files(tmp, value, &line.value, fault);
 		if (rc != RC_OK)
 			return fault_add(fault, "%s, line %u", b->name, number);
 	}
-	rc = map_writer_put(b->writer, key, value, fault);
-	if (rc == RC_NONE && !(b->options->flags & MAP_BUILD_IGNORE_DUP))
-		table_warn(&b->warn, "%s, line %u: duplicate entry: \"%s\"",
-			   b->name, number, table_text_shown(tmp, key));
-	if (rc == RC_OK || rc == RC_NONE)
-		return RC_OK;
-	return fault_add(fault, "%s, line %u", b->name, number);
+	return map_writer_add(b->writer, &line, fault);
 }
 
 static enum rc line_build(struct build *b, struct span line,
 			  unsigned int number, struct fault *fault)
 {
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	SCRATCH TALLOC_CTX *tmp = NULL;
 	struct span key, value;
 
 	if ((b->options->flags & MAP_BUILD_CHECK_UTF8) &&
 	    !utf8_is_valid(line)) {
+		tmp = talloc_new(NULL);
 		table_warn(&b->warn,
 			   "%s, line %u: non-UTF-8 input \"%s\" -- "
 			   "ignoring this line",
@@ -134,12 +155,15 @@ static enum rc lines_build(struct build *b, int fd, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct table_source *source = table_source_new(tmp, b->name, fd);
+	struct map_source_progress progress;
 	struct span line;
 	unsigned int number;
 	enum rc rc;
 
+	map_source_progress_init(&progress, b->options, fd);
 	while ((rc = table_source_next(source, &line, &number, fault)) ==
 	       RC_OK) {
+		map_source_progress_line(&progress, number, line.len);
 		rc = line_build(b, line, number, fault);
 		if (rc != RC_OK)
 			return rc;

@@ -11,6 +11,8 @@
  */
 #pragma once
 
+#include <limits.h>
+
 #include "map/map.h"
 
 /* Bad and duplicate lines: "/etc/postfix/access, line 3: ..." */
@@ -30,10 +32,24 @@ enum map_build_flags {
 	MAP_BUILD_MUST_EXIST = 1024, /* with INCREMENTAL: make no new table */
 };
 
+/* How far a build is; called every few thousand lines. */
+struct map_build_progress {
+	enum {
+		MAP_BUILD_READS, /* lines and bytes of the source */
+		MAP_BUILD_WRITES /* records of the table */
+	} phase;
+	uint64_t lines;	      /* read, or written */
+	uint64_t done, total; /* bytes, or records; total 0: not known */
+};
+typedef void map_build_progress_fn(void *arg,
+				   const struct map_build_progress *progress);
+
 struct map_build_options {
 	int flags; /* enum map_build_flags */
 	map_build_warn_fn *warn;
 	void *warn_arg;
+	map_build_progress_fn *progress; /* may be NULL */
+	void *progress_arg;
 };
 
 /* A table open for changes. */
@@ -55,6 +71,19 @@ MUST_CHECK enum rc map_writer_put(struct map_writer *writer, struct span key,
 MUST_CHECK enum rc map_writer_put_as_is(struct map_writer *writer,
 					struct span key, struct span value,
 					struct fault *fault);
+/* One line of a source. A new table is written by map_writer_commit, in the
+ * order that is best for it; in an old one the change is made now. The warnings
+ * of the options hear about a key that was there: the first line counts, or
+ * with MAP_BUILD_REPLACE the last. The key is not folded with as_is. */
+struct map_writer_line {
+	struct span key, value;
+	unsigned int number; /* MAP_LINE_NONE: of our own, gives way quietly */
+	bool as_is;
+};
+enum { MAP_LINE_NONE = INT_MAX };
+MUST_CHECK enum rc map_writer_add(struct map_writer *writer,
+				  const struct map_writer_line *line,
+				  struct fault *fault);
 /* RC_NONE: no such key. */
 MUST_CHECK enum rc map_writer_delete(struct map_writer *writer, struct span key,
 				     struct fault *fault);
@@ -93,6 +122,17 @@ map_source_become_owner(const struct map_source *source,
 			const struct map_build_options *options,
 			struct fault *fault);
 void map_source_become_self(void);
+
+/* Counts what was read, and tells the options now and then. */
+struct map_source_progress {
+	const struct map_build_options *options;
+	struct map_build_progress now;
+	unsigned int calls;
+};
+void map_source_progress_init(struct map_source_progress *progress,
+			      const struct map_build_options *options, int fd);
+void map_source_progress_line(struct map_source_progress *progress,
+			      unsigned int number, size_t len);
 
 /* What postmap does: read the source into the table of that name. */
 MUST_CHECK enum rc map_build(const struct conf *conf, struct span type_and_name,

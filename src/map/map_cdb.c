@@ -150,6 +150,17 @@ static enum rc cdb_put(void *arg, struct span key, struct span value,
 	return result > 0 && !replace ? RC_NONE : RC_OK;
 }
 
+static enum rc cdb_add(void *arg, struct span key, struct span value,
+		       struct fault *fault)
+{
+	struct cdb_handle *handle = arg;
+
+	if (cdb_make_add(&handle->make, key.ptr, (unsigned int)key.len,
+			 value.ptr, (unsigned int)value.len) < 0)
+		return cdb_fault(handle, "write", fault);
+	return RC_OK;
+}
+
 static enum rc cdb_finish(void *arg, struct fault *fault)
 {
 	struct cdb_handle *handle = arg;
@@ -167,6 +178,8 @@ static const struct map_store cdb_store = {
 	.get = cdb_store_get,
 	.walk = cdb_walk,
 	.open_write = cdb_open_write,
+	.add = cdb_add,
+	.order = TABLE_BY_HASH, /* any will do; this one sorts fastest */
 	.put = cdb_put,
 	.finish = cdb_finish,
 };

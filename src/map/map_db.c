@@ -9,6 +9,11 @@
 
 #include "map/map_priv.h"
 
+enum {
+	FILL_PAGE_BYTES = 4096,
+	FILL_RECORDS_MIN = 1000, /* fewer are quick anyway */
+};
+
 struct db_handle {
 	DB_ENV *env;
 	DB *db;
@@ -67,7 +72,23 @@ static char *absolute_path(TALLOC_CTX *mem, const char *path)
 struct db_how {
 	DBTYPE type;
 	uint32_t flags, cache_bytes;
+	uint32_t page_records, records; /* of a new DB_HASH; 0: not known */
 };
+
+/* A table of hashes that has all its pages from the start. */
+static int db_presize(DB *db, const struct db_how *how)
+{
+	int error;
+
+	if (how->page_records == 0)
+		return 0;
+	error = db->set_pagesize(db, FILL_PAGE_BYTES);
+	if (error == 0)
+		error = db->set_h_ffactor(db, how->page_records);
+	if (error == 0)
+		error = db->set_h_nelem(db, how->records);
+	return error;
+}
 
 static enum rc db_handle_open(TALLOC_CTX *mem, const char *path,
 			      struct db_how how, void **ret_handle,
@@ -81,6 +102,8 @@ static enum rc db_handle_open(TALLOC_CTX *mem, const char *path,
 	error = db_env_open(handle, how.cache_bytes);
 	if (error == 0)
 		error = db_create(&handle->db, handle->env, 0);
+	if (error == 0)
+		error = db_presize(handle->db, &how);
 	if (error == 0)
 		error = handle->db->open(handle->db, NULL,
 					 absolute_path(handle, path), NULL,
@@ -98,8 +121,10 @@ static enum rc db_open(TALLOC_CTX *mem, const struct map *map, const char *path,
 		       int fd, void **ret_handle, struct fault *fault)
 {
 	struct db_how how = {
-		DB_UNKNOWN, DB_RDONLY,
-		(uint32_t)map->conf->v.berkeley_db_read_buffer_size
+		.type = DB_UNKNOWN,
+		.flags = DB_RDONLY,
+		.cache_bytes =
+			(uint32_t)map->conf->v.berkeley_db_read_buffer_size,
 	};
 
 	return db_handle_open(mem, path, how, ret_handle, fault);
@@ -205,6 +230,30 @@ static enum rc db_open_write(TALLOC_CTX *mem, const struct map *map,
 	return db_handle_open(mem, path, how, ret_handle, fault);
 }
 
+/* Records that come in the order of their pages need each page once. */
+static enum rc db_open_fill(TALLOC_CTX *mem, const struct map *map,
+			    const char *path, const struct map_store_fill *fill,
+			    void **ret_handle, struct fault *fault)
+{
+	struct db_how how = {
+		.type = map->driver == &map_driver_hash ? DB_HASH : DB_BTREE,
+		.flags = DB_CREATE,
+		.cache_bytes =
+			(uint32_t)map->conf->v.berkeley_db_create_buffer_size,
+	};
+	uint64_t record =
+		fill->records == 0 ? 0 : fill->bytes / fill->records + 10;
+
+	/* A few more pages than needed: few of them overflow. */
+	if (how.type == DB_HASH && fill->records >= FILL_RECORDS_MIN &&
+	    fill->records < UINT32_MAX && record < FILL_PAGE_BYTES / 8) {
+		how.page_records =
+			(uint32_t)(FILL_PAGE_BYTES * 17 / 20 / record);
+		how.records = (uint32_t)fill->records;
+	}
+	return db_handle_open(mem, path, how, ret_handle, fault);
+}
+
 static enum rc db_put(void *arg, struct span key, struct span value,
 		      bool replace, struct fault *fault)
 {
@@ -247,7 +296,7 @@ static enum rc db_finish(void *arg, struct fault *fault)
 	return RC_OK;
 }
 
-static const struct map_store db_store = {
+static const struct map_store hash_store = {
 	.suffix = ".db",
 	.ends_in_nul = true,
 	.can_edit = true,
@@ -256,6 +305,24 @@ static const struct map_store db_store = {
 	.get = db_get,
 	.walk = db_walk,
 	.open_write = db_open_write,
+	.open_fill = db_open_fill,
+	.order = TABLE_BY_HASH,
+	.put = db_put,
+	.erase = db_erase,
+	.finish = db_finish,
+};
+
+static const struct map_store btree_store = {
+	.suffix = ".db",
+	.ends_in_nul = true,
+	.can_edit = true,
+	.check = db_check,
+	.open = db_open,
+	.get = db_get,
+	.walk = db_walk,
+	.open_write = db_open_write,
+	.open_fill = db_open_fill,
+	.order = TABLE_BY_KEY,
 	.put = db_put,
 	.erase = db_erase,
 	.finish = db_finish,
@@ -268,7 +335,7 @@ const struct map_driver map_driver_hash = {
 	.lookup = map_store_lookup,
 	.each = map_store_each,
 	.needs_restart = map_store_needs_restart,
-	.store = &db_store,
+	.store = &hash_store,
 };
 
 const struct map_driver map_driver_btree = {
@@ -278,5 +345,5 @@ const struct map_driver map_driver_btree = {
 	.lookup = map_store_lookup,
 	.each = map_store_each,
 	.needs_restart = map_store_needs_restart,
-	.store = &db_store,
+	.store = &btree_store,
 };

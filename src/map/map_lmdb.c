@@ -7,8 +7,9 @@
 #include <sys/stat.h>
 
 enum {
-	BATCH_BYTES = 256 * 1024,	/* written in one transaction */
-	SPARE_BYTES = 32 * BATCH_BYTES, /* what a batch can need at most */
+	BATCH_BYTES = 256 * 1024,	    /* written in one transaction */
+	FILL_BATCH_BYTES = 4 * 1024 * 1024, /* the same, sorted */
+	SPARE_FACTOR = 32, /* what a batch can need, in batches */
 };
 
 struct lmdb_handle {
@@ -16,7 +17,7 @@ struct lmdb_handle {
 	MDB_env *env;
 	MDB_txn *txn;
 	MDB_dbi dbi;
-	size_t batch_bytes;
+	size_t batch_bytes, batch_max;
 };
 
 static enum rc lmdb_fault(struct fault *fault, enum rc rc, const char *what,
@@ -195,7 +196,7 @@ static int lmdb_make_room(struct lmdb_handle *handle, size_t bytes)
 {
 	MDB_envinfo info;
 	MDB_stat stat;
-	size_t used, spare = SPARE_BYTES + 2 * bytes;
+	size_t used, spare = SPARE_FACTOR * handle->batch_max + 2 * bytes;
 	int error = mdb_env_info(handle->env, &info);
 
 	if (error == 0)
@@ -226,9 +227,9 @@ static enum rc lmdb_next_batch(struct lmdb_handle *handle, size_t bytes,
 	return RC_OK;
 }
 
-static enum rc lmdb_open_write(TALLOC_CTX *mem, const struct map *map,
-			       const char *path, bool edit, void **ret_handle,
-			       struct fault *fault)
+static enum rc lmdb_writer_open(TALLOC_CTX *mem, const struct map *map,
+				const char *path, size_t batch_max,
+				void **ret_handle, struct fault *fault)
 {
 	struct lmdb_handle *handle;
 	enum rc rc;
@@ -236,27 +237,44 @@ static enum rc lmdb_open_write(TALLOC_CTX *mem, const struct map *map,
 	rc = lmdb_handle_open(mem, path, MDB_NOSYNC,
 			      (size_t)map->conf->v.lmdb_map_size, &handle,
 			      fault);
-	if (rc == RC_OK)
-		rc = lmdb_next_batch(handle, 0, fault);
+	if (rc != RC_OK)
+		return rc;
+	handle->batch_max = batch_max;
+	rc = lmdb_next_batch(handle, 0, fault);
 	if (rc == RC_OK)
 		*ret_handle = handle;
 	return rc;
 }
 
-static enum rc lmdb_put(void *arg, struct span key, struct span value,
-			bool replace, struct fault *fault)
+static enum rc lmdb_open_write(TALLOC_CTX *mem, const struct map *map,
+			       const char *path, bool edit, void **ret_handle,
+			       struct fault *fault)
 {
-	struct lmdb_handle *handle = arg;
+	return lmdb_writer_open(mem, map, path, BATCH_BYTES, ret_handle, fault);
+}
+
+static enum rc lmdb_open_fill(TALLOC_CTX *mem, const struct map *map,
+			      const char *path,
+			      const struct map_store_fill *fill,
+			      void **ret_handle, struct fault *fault)
+{
+	return lmdb_writer_open(mem, map, path, FILL_BATCH_BYTES, ret_handle,
+				fault);
+}
+
+static enum rc lmdb_write(struct lmdb_handle *handle, struct span key,
+			  struct span value, unsigned int flags,
+			  struct fault *fault)
+{
 	MDB_val k = val_of(key), v = val_of(value);
 	size_t bytes = key.len + value.len + 64;
 	int error;
 
-	if (handle->batch_bytes + bytes > BATCH_BYTES &&
+	if (handle->batch_bytes + bytes > handle->batch_max &&
 	    lmdb_next_batch(handle, bytes, fault) != RC_OK)
 		return RC_TEMP;
 	handle->batch_bytes += bytes;
-	error = mdb_put(handle->txn, handle->dbi, &k, &v,
-			replace ? 0 : MDB_NOOVERWRITE);
+	error = mdb_put(handle->txn, handle->dbi, &k, &v, flags);
 	if (error == MDB_KEYEXIST)
 		return RC_NONE;
 	if (error == MDB_BAD_VALSIZE)
@@ -267,6 +285,19 @@ static enum rc lmdb_put(void *arg, struct span key, struct span value,
 	if (error != 0)
 		return lmdb_fault(fault, RC_TEMP, "write", handle->path, error);
 	return RC_OK;
+}
+
+static enum rc lmdb_put(void *handle, struct span key, struct span value,
+			bool replace, struct fault *fault)
+{
+	return lmdb_write(handle, key, value, replace ? 0 : MDB_NOOVERWRITE,
+			  fault);
+}
+
+static enum rc lmdb_add(void *handle, struct span key, struct span value,
+			struct fault *fault)
+{
+	return lmdb_write(handle, key, value, MDB_APPEND, fault);
 }
 
 static enum rc lmdb_erase(void *arg, struct span key, struct fault *fault)
@@ -306,6 +337,9 @@ static const struct map_store lmdb_store = {
 	.get = lmdb_get,
 	.walk = lmdb_walk,
 	.open_write = lmdb_open_write,
+	.open_fill = lmdb_open_fill,
+	.add = lmdb_add,
+	.order = TABLE_BY_KEY,
 	.put = lmdb_put,
 	.erase = lmdb_erase,
 	.finish = lmdb_finish,

@@ -28,6 +28,21 @@ char *map_store_path(TALLOC_CTX *mem, const struct map *map)
 	return mem_printf(mem, "%s%s", map->name, map->driver->store->suffix);
 }
 
+void map_store_pair_with_nul(TALLOC_CTX *mem, struct span *key,
+			     struct span *value, char *small, size_t small_size)
+{
+	size_t need = key->len + value->len + 2;
+
+	if (need > small_size)
+		small = mem_array(mem, char, need);
+	memcpy(small, key->ptr, key->len);
+	small[key->len] = '\0';
+	memcpy(small + key->len + 1, value->ptr, value->len);
+	small[need - 1] = '\0';
+	*key = (struct span){ small, key->len + 1 };
+	*value = (struct span){ small + key->len, value->len + 1 };
+}
+
 struct span map_store_with_nul(TALLOC_CTX *mem, struct span text)
 {
 	return (struct span){ mem_span_dup(mem, text), text.len + 1 };

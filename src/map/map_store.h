@@ -13,8 +13,15 @@
 #pragma once
 
 #include "map/map_watch.h"
+#include "map/table_sort.h"
 
 enum { STORE_SMALL_BYTES = 4 * 1024 * 1024 };
+
+/* What a new table will hold, more or less. */
+struct map_store_fill {
+	size_t records;
+	uint64_t bytes; /* keys and values */
+};
 
 /* A handle is a talloc object that closes itself. */
 struct map_store {
@@ -38,6 +45,15 @@ struct map_store {
 	enum rc (*open_write)(TALLOC_CTX *mem, const struct map *map,
 			      const char *path, bool edit, void **ret_handle,
 			      struct fault *fault);
+	/* An empty file for records that come sorted, each key once; NULL:
+	 * open_write and put do. */
+	enum rc (*open_fill)(TALLOC_CTX *mem, const struct map *map,
+			     const char *path,
+			     const struct map_store_fill *fill,
+			     void **ret_handle, struct fault *fault);
+	enum rc (*add)(void *handle, struct span key, struct span value,
+		       struct fault *fault);
+	enum table_order order; /* of those records */
 	/* RC_NONE: the key is there, and `replace` is false. */
 	enum rc (*put)(void *handle, struct span key, struct span value,
 		       bool replace, struct fault *fault);
@@ -57,3 +73,7 @@ bool map_store_needs_restart(const struct map *map);
 char *map_store_path(TALLOC_CTX *mem, const struct map *map);
 /* The key and a NUL after it. */
 struct span map_store_with_nul(TALLOC_CTX *mem, struct span text);
+/* Both, each with a NUL after it; in `small` when they fit. */
+void map_store_pair_with_nul(TALLOC_CTX *mem, struct span *key,
+			     struct span *value, char *small,
+			     size_t small_size);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "map/map_duplicates.h"
 #include "map/map_store.h"
 
 struct map_writer {
@@ -17,12 +18,22 @@ struct map_writer {
 	const char *path;     /* /etc/postfix/access.db */
 	const char *building; /* beside it; NULL: changing path itself */
 	int old_fd;	      /* the table that is there, locked; or -1 */
-	void *handle;
+	void *handle;	      /* NULL: not opened yet */
+	struct map_build_options options;
+	const char *source; /* "/etc/postfix/access"; "stdin" */
+	/* Lines of a new table, until the commit. */
+	struct table_sort *sort;
+	struct map_duplicates *duplicates;
+	size_t written;
 	/* A table at a server: changed there, and none of the above. */
 	struct map *remote;
 };
 
-enum { OPEN_TRIES_MAX = 10 };
+enum {
+	OPEN_TRIES_MAX = 10,
+	KEY_SMALL_BYTES = 1024,
+	PROGRESS_STEP = 4096, /* records */
+};
 
 static int writer_close(struct map_writer *writer)
 {
@@ -66,6 +77,8 @@ static enum rc writer_new(TALLOC_CTX *mem, const struct conf *conf,
 	writer->map = map;
 	writer->store = map->driver->store;
 	writer->flags = options->flags;
+	writer->options = *options;
+	writer->duplicates = map_duplicates_new(writer, options);
 	writer->old_fd = -1;
 	writer->nul = writer->store->ends_in_nul;
 	if (options->flags & (MAP_BUILD_NUL | MAP_BUILD_NO_NUL))
@@ -154,6 +167,17 @@ static enum rc building_open(struct map_writer *writer, const char *source,
 	return rc;
 }
 
+static enum rc handle_open(struct map_writer *writer, struct fault *fault)
+{
+	bool edit = writer->building == NULL;
+
+	if (writer->handle != NULL)
+		return RC_OK;
+	return writer->store->open_write(writer, writer->map,
+					 edit ? writer->path : writer->building,
+					 edit, &writer->handle, fault);
+}
+
 static enum rc file_writer_open(TALLOC_CTX *mem, const struct conf *conf,
 				struct span type_and_name, const char *source,
 				const struct map_build_options *options,
@@ -186,9 +210,9 @@ static enum rc file_writer_open(TALLOC_CTX *mem, const struct conf *conf,
 		if (rc != RC_OK)
 			return rc;
 	}
-	rc = writer->store->open_write(writer, writer->map,
-				       edit ? writer->path : writer->building,
-				       edit, &writer->handle, fault);
+	writer->source = source == NULL ? "stdin" : mem_strdup(writer, source);
+	/* A new table is opened when it is known what it will hold. */
+	rc = edit ? handle_open(writer, fault) : RC_OK;
 	if (rc == RC_OK)
 		*ret_writer = talloc_steal(mem, writer);
 	return rc;
@@ -209,6 +233,9 @@ static enum rc remote_writer_open(TALLOC_CTX *mem, const struct conf *conf,
 	if (rc != RC_OK)
 		return rc;
 	writer->flags = options->flags;
+	writer->options = *options;
+	writer->source = "stdin";
+	writer->duplicates = map_duplicates_new(writer, options);
 	writer->fold = !(options->flags & MAP_BUILD_NO_FOLD) &&
 		       !writer->remote->pattern;
 	writer->path = writer->remote->full_name;
@@ -266,6 +293,8 @@ enum rc map_writer_put_as_is(struct map_writer *writer, struct span key,
 		return writer->remote->driver->put(
 			writer->remote, key, value,
 			(writer->flags & MAP_BUILD_REPLACE) != 0, fault);
+	if (handle_open(writer, fault) != RC_OK)
+		return fault == NULL ? RC_TEMP : fault->rc;
 	tmp = talloc_new(writer);
 	return writer->store->put(writer->handle, stored(writer, tmp, key),
 				  stored(writer, tmp, value),
@@ -283,22 +312,141 @@ enum rc map_writer_put(struct map_writer *writer, struct span key,
 }
 
 /* Whichever way the key was written, it goes. */
-enum rc map_writer_delete(struct map_writer *writer, struct span key,
-			  struct fault *fault)
+static enum rc erase_as_is(struct map_writer *writer, struct span key,
+			   struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(writer);
 	enum rc with, without;
 
-	key = folded(writer, tmp, key);
 	if (writer->remote != NULL)
 		return writer->remote->driver->erase(writer->remote, key,
 						     fault);
+	if (handle_open(writer, fault) != RC_OK)
+		return fault == NULL ? RC_TEMP : fault->rc;
 	with = writer->store->erase(writer->handle,
 				    map_store_with_nul(tmp, key), fault);
 	if (with != RC_OK && with != RC_NONE)
 		return with;
 	without = writer->store->erase(writer->handle, key, fault);
 	return without == RC_NONE ? with : without;
+}
+
+enum rc map_writer_delete(struct map_writer *writer, struct span key,
+			  struct fault *fault)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(writer);
+
+	return erase_as_is(writer, folded(writer, tmp, key), fault);
+}
+
+/* In a table that is there: now. */
+static enum rc line_put(struct map_writer *writer, struct span key,
+			const struct map_writer_line *line, struct fault *fault)
+{
+	enum rc rc = RC_OK;
+
+	/* Our own lines are written anew, in whatever form they were. */
+	if (line->number == MAP_LINE_NONE)
+		rc = erase_as_is(writer, key, fault);
+	if (rc == RC_OK || rc == RC_NONE)
+		rc = map_writer_put_as_is(writer, key, line->value, fault);
+	if (rc == RC_NONE && line->number != MAP_LINE_NONE)
+		map_duplicates_add(writer->duplicates, writer->source,
+				   line->number, 0, line->key);
+	return rc == RC_NONE ? RC_OK : rc;
+}
+
+enum rc map_writer_add(struct map_writer *writer,
+		       const struct map_writer_line *line, struct fault *fault)
+{
+	char small[KEY_SMALL_BYTES];
+	SCRATCH TALLOC_CTX *tmp = NULL;
+	struct span key = line->key;
+	enum rc rc;
+
+	if (writer->fold && !line->as_is) {
+		if (2 * key.len > sizeof(small))
+			tmp = talloc_new(writer);
+		key = map_fold(tmp, key, small, sizeof(small));
+	}
+	if (writer->building == NULL) {
+		rc = line_put(writer, key, line, fault);
+	} else {
+		if (writer->sort == NULL)
+			writer->sort = table_sort_new(
+				writer, writer->path, writer->store->order,
+				(writer->flags & MAP_BUILD_REPLACE) != 0);
+		rc = table_sort_add(writer->sort, key, line->value,
+				    line->number, fault);
+	}
+	if (rc != RC_OK && line->number != MAP_LINE_NONE)
+		fault_add(fault, "%s, line %u", writer->source, line->number);
+	return rc;
+}
+
+/* A sorted record into the new table. */
+static enum rc record_write(void *arg, const struct table_record *record,
+			    struct fault *fault)
+{
+	struct map_writer *writer = arg;
+	const struct map_build_options *options = &writer->options;
+	const struct map_store *store = writer->store;
+	struct map_build_progress progress = { .phase = MAP_BUILD_WRITES };
+	struct span key, value;
+	char small[2 * KEY_SMALL_BYTES];
+	SCRATCH TALLOC_CTX *tmp = NULL;
+	enum rc rc;
+
+	if (record->winner_line != 0) {
+		if (!(writer->flags & MAP_BUILD_REPLACE) &&
+		    record->line != MAP_LINE_NONE)
+			map_duplicates_add(writer->duplicates, writer->source,
+					   record->line, record->winner_line,
+					   record->key);
+		return RC_OK;
+	}
+	key = record->key;
+	value = record->value;
+	if (writer->nul) {
+		if (key.len + value.len + 2 > sizeof(small))
+			tmp = talloc_new(writer);
+		map_store_pair_with_nul(tmp, &key, &value, small,
+					sizeof(small));
+	}
+	rc = store->add != NULL
+		     ? store->add(writer->handle, key, value, fault)
+		     : store->put(writer->handle, key, value, true, fault);
+	if (rc != RC_OK && record->line != MAP_LINE_NONE)
+		return fault_add(fault, "%s, line %u", writer->source,
+				 record->line);
+	if (++writer->written % PROGRESS_STEP == 0 &&
+	    options->progress != NULL) {
+		progress.lines = progress.done = writer->written;
+		progress.total = table_sort_count(writer->sort);
+		options->progress(options->progress_arg, &progress);
+	}
+	return rc;
+}
+
+/* A new table, of the lines that were added. */
+static enum rc sorted_write(struct map_writer *writer, struct fault *fault)
+{
+	const struct map_store *store = writer->store;
+	struct map_store_fill fill = { 0 };
+	enum rc rc;
+
+	if (writer->sort != NULL) {
+		fill.records = table_sort_count(writer->sort);
+		fill.bytes = table_sort_bytes(writer->sort);
+	}
+	if (writer->handle == NULL && store->open_fill != NULL)
+		rc = store->open_fill(writer, writer->map, writer->building,
+				      &fill, &writer->handle, fault);
+	else
+		rc = handle_open(writer, fault);
+	if (rc == RC_OK && writer->sort != NULL)
+		rc = table_sort_each(writer->sort, record_write, writer, fault);
+	return rc;
 }
 
 /* The new name survives a power cut. */
@@ -336,8 +484,11 @@ enum rc map_writer_commit(struct map_writer *writer, struct fault *fault)
 {
 	enum rc rc = RC_OK;
 
-	if (writer->remote == NULL)
+	if (writer->building != NULL)
+		rc = sorted_write(writer, fault);
+	if (rc == RC_OK && writer->remote == NULL)
 		rc = writer->store->finish(writer->handle, fault);
+	map_duplicates_say(writer->duplicates);
 	if (rc != RC_OK || writer->building == NULL)
 		return rc;
 	rc = file_sync(writer->building, fault);

@@ -114,7 +114,9 @@ static inline enum rc world_build(struct world *w, const char *type,
 				  const char *name, int flags,
 				  struct fault *fault)
 {
-	struct map_build_options options = { flags, world_warn, w };
+	struct map_build_options options = { .flags = flags,
+					     .warn = world_warn,
+					     .warn_arg = w };
 	char *text = mem_printf(w, "%s:%s/%s", type, w->dir, name);
 
 	return map_build(w->conf, span_from(text), &options, fault);

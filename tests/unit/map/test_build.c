@@ -15,8 +15,10 @@ static void bad_and_duplicate_lines_are_named_and_skipped(void **state)
 		struct span line;
 		const char *want;
 	} cases[] = {
-		{ SPAN("a c\n"), "line 2: duplicate entry: \"a\"" },
-		{ SPAN("A c\n"), "line 2: duplicate entry: \"A\"" },
+		{ SPAN("a c\n"),
+		  "line 2: duplicate entry: \"a\" (line 1 counts)" },
+		{ SPAN("A c\n"),
+		  "line 2: duplicate entry: \"a\" (line 1 counts)" },
 		{ SPAN("novalue\n"), "line 2: expected format: key whitespace "
 				     "value -- ignoring this line" },
 		{ SPAN("\"open v\n"), "line 2: unbalanced '\"' in '\"open v' "
@@ -65,8 +67,11 @@ static void keys_can_be_added_changed_and_removed(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		char *name =
 			mem_printf(w, "%s:%s", types[i], world_path(w, "edit"));
-		struct map_build_options options = { MAP_BUILD_INCREMENTAL,
-						     world_warn, w };
+		struct map_build_options options = {
+			.flags = MAP_BUILD_INCREMENTAL,
+			.warn = world_warn,
+			.warn_arg = w,
+		};
 		struct map_writer *writer;
 		struct fault fault;
 
@@ -125,7 +130,8 @@ static void a_build_that_fails_leaves_the_old_table(void **state)
 {
 	struct world *w = *state;
 	char *name = mem_printf(w, "hash:%s", world_path(w, "fails"));
-	struct map_build_options options = { 0, world_warn, w };
+	struct map_build_options options = { .warn = world_warn,
+					     .warn_arg = w };
 	struct map_writer *writer;
 	struct fault fault;
 

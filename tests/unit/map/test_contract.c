@@ -93,7 +93,8 @@ static void make_database(struct world *w)
 static struct map *case_map(struct world *w, size_t i)
 {
 	char *name = case_name(w, i);
-	struct map_build_options options = { 0, world_warn, w };
+	struct map_build_options options = { .warn = world_warn,
+					     .warn_arg = w };
 	struct fault fault;
 
 	world_write(w, "source", SPAN_OF(source_text));
@@ -311,7 +312,9 @@ static void put_one(struct world *w, const char *name, const char *key,
 		    const char *value)
 {
 	struct map_build_options options = {
-		MAP_BUILD_INCREMENTAL | MAP_BUILD_REPLACE, world_warn, w
+		.flags = MAP_BUILD_INCREMENTAL | MAP_BUILD_REPLACE,
+		.warn = world_warn,
+		.warn_arg = w,
 	};
 	struct map_writer *writer;
 	struct fault fault;
