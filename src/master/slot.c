@@ -9,7 +9,7 @@
 static const char *const idle_programs[] = {
 	"cleanup",  "trivial-rewrite", "tlsmgr", "proxymap", "scache", "anvil",
 	"flush",    "showq",	       "tlsproxy", "dnsblog", "postlogd",
-	"verify",   "nbdb_reindexd",
+	"nbdb_reindexd",
 };
 static const char *const idle_services[] = { "trace", "defer" };
 

@@ -3,6 +3,9 @@
 
 #include <pwd.h>
 
+#include "base/clock.h"
+#include "rule/verify_sender.h"
+
 static int plan_conf_done(struct plan_conf *plan_conf)
 {
 	/* it counts on the same snapshot, by way of a copy that is ours */
@@ -133,8 +136,13 @@ static bool is_double_bounce(const struct conf *conf, const struct route *route)
 {
 	size_t len = strlen(conf->v.double_bounce_sender);
 
-	return route->class == CLASS_LOCAL &&
-	       strncasecmp(route->recipient, conf->v.double_bounce_sender,
+	if (route->class != CLASS_LOCAL)
+		return false;
+	if (conf->v.address_verify_sender_ttl > 0 &&
+	    verify_sender_is(conf, span_from(route->recipient),
+			     (int64_t)(clock_wall_us() / 1000000)))
+		return true;
+	return strncasecmp(route->recipient, conf->v.double_bounce_sender,
 			   len) == 0 &&
 	       (route->recipient[len] == '@' || route->recipient[len] == '\0');
 }

@@ -86,6 +86,14 @@ enum wire_type {
 	CONTROL_RENEW,	    /* a successor could read what this one cannot */
 };
 
+/* The numbers are those of the reference's cache files. */
+enum verify_status {
+	VERIFY_OK,     /* deliverable */
+	VERIFY_DEFER,  /* cannot be said now */
+	VERIFY_BOUNCE, /* undeliverable */
+	VERIFY_TODO,   /* nothing is known yet */
+};
+
 enum notice_kind {
 	NOTICE_FAILURE,
 	NOTICE_DELAY,

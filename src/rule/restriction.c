@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which lists are asked at which stage, and how a list is run. */
+#include "base/clock.h"
 #include "rule/restriction_priv.h"
 #include "rule/restriction_trace.h"
+#include "rule/verify_sender.h"
 
 static enum rule_result unknown_word(struct evaluation *ev,
 				     const struct rule_item *item)
@@ -186,7 +188,10 @@ static enum rule_result ask_recipient(struct evaluation *ev)
 	};
 	enum rule_result result;
 
-	if (span_is_nocase(span_from(recipient), "postmaster"))
+	/* Nor is a probe refused that comes back at our own probe. */
+	if (span_is_nocase(span_from(recipient), "postmaster") ||
+	    verify_sender_is(conf, span_from(recipient),
+			     (int64_t)(clock_wall_us() / 1000000)))
 		return RULE_DUNNO;
 	if (conf->v.smtpd_delay_reject) {
 		result = ask_early_lists(ev, true);

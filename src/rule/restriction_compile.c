@@ -3,6 +3,7 @@
 #include "rule/policy_client.h"
 #include "rule/restriction_priv.h"
 #include "rule/rule_priv.h"
+#include "rule/verify_client.h"
 
 static const struct list_def {
 	const char *parameter;
@@ -345,6 +346,9 @@ enum rc restrictions_open(TALLOC_CTX *mem, struct conf *conf,
 	set->recipients = lists;
 	set->parent_domains = parents_match(conf);
 	set->own = own_ips_new(set, conf);
+	set->verify = verify_client_new(
+		set, mem_printf(tmp, "private/%s",
+				conf->v.address_verify_service_name));
 	rc = open_tables(set, conf, fault);
 	if (rc == RC_OK)
 		rc = open_lists(set, conf, fault);

@@ -93,6 +93,7 @@ struct restrictions {
 	struct match_list *mx_backup_networks, *log_permit;
 	struct own_ips *own;
 	struct maps *relay_clientcerts, *sender_logins, *rbl_replies;
+	struct verify_client *verify;
 	bool parent_domains; /* for access tables: "example.test" matches
 			      * "a.example.test"; else ".example.test" does */
 	struct rule_items *lists[LIST_COUNT];
@@ -186,6 +187,9 @@ enum rule_result rule_unlisted_recipient(struct evaluation *ev,
 enum rule_result rule_unlisted_sender(struct evaluation *ev,
 				      const struct rule_item *item);
 
+enum rule_result rule_unverified(struct evaluation *ev,
+				 const struct rule_item *item);
+
 /* Something that is done once in a question, though the question may be asked
  * several times: the n-th step of each try is the same one. Zeroed at first. */
 struct rule_step {
@@ -193,6 +197,7 @@ struct rule_step {
 	int count;
 	uint64_t until_ms;
 	const char *text, *trouble; /* children of the memo */
+	void *data; /* the same */
 };
 struct rule_step *rule_step_take(struct evaluation *ev);
 /* RULE_WAIT: ask again at until_ms. Only when ev->request->waiter is there. */

@@ -69,7 +69,7 @@ static const struct rule_def defs[] = {
 	{ "reject_unknown_address", 0, rule_run_unknown_domain, CLASS_OF_SENDER, rule_unknown_domain_ahead },
 	BLOCKLIST("reject_rhsbl_sender", 0, CLASS_OF_SENDER),
 	{ "reject_unlisted_sender", 0, rule_unlisted_sender, 0, NULL },
-	{ "reject_unverified_sender", 0, NULL, 0, NULL },
+	{ "reject_unverified_sender", 0, rule_unverified, CLASS_OF_SENDER, NULL },
 
 	ACCESS("recipient", CLASS_OF_RECIPIENT),
 	HOST_ACCESS("recipient", RECIPIENT),
@@ -82,7 +82,7 @@ static const struct rule_def defs[] = {
 	BLOCKLIST("reject_rhsbl_recipient", 0, CLASS_OF_RECIPIENT),
 	{ "reject_unlisted_recipient", 0, rule_unlisted_recipient, 0, NULL },
 	{ "check_recipient_maps", 0, rule_unlisted_recipient, 0, NULL },
-	{ "reject_unverified_recipient", 0, NULL, 0, NULL },
+	{ "reject_unverified_recipient", 0, rule_unverified, CLASS_OF_RECIPIENT, NULL },
 
 	ACCESS("etrn", CLASS_OF_ETRN),
 
