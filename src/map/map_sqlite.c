@@ -24,7 +24,6 @@ enum {
 	CALL(sqlite_client, sqlite3_close)            \
 	CALL(sqlite_client, sqlite3_column_blob)      \
 	CALL(sqlite_client, sqlite3_column_bytes)     \
-	CALL(sqlite_client, sqlite3_column_count)     \
 	CALL(sqlite_client, sqlite3_errmsg)           \
 	CALL(sqlite_client, sqlite3_errstr)           \
 	CALL(sqlite_client, sqlite3_finalize)         \
@@ -227,21 +226,14 @@ static bool quote(void *arg, struct span raw, struct buf *out)
 	return true;
 }
 
-/* Add every column of a row. */
+/* The first column of a row is the result. */
 static enum rc row_add(const struct sqlite_client *client, sqlite3_stmt *row,
 		       struct sql_answer *answer, struct fault *fault)
 {
-	int columns = client->sqlite3_column_count(row);
-	enum rc rc = RC_OK;
+	const void *data = client->sqlite3_column_blob(row, 0);
+	int len = client->sqlite3_column_bytes(row, 0);
 
-	for (int i = 0; i < columns && rc == RC_OK; i++) {
-		const void *data = client->sqlite3_column_blob(row, i);
-
-		rc = sql_answer_add(
-			answer, data,
-			(size_t)client->sqlite3_column_bytes(row, i), fault);
-	}
-	return rc;
+	return sql_answer_add(answer, data, (size_t)len, fault);
 }
 
 static enum rc ask(struct connection *c, struct span query,
