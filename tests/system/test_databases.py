@@ -522,23 +522,22 @@ def test_a_running_server(tables, postern, pytestconfig, kind):
     with mx.session() as s:
         s.ehlo().mail("", L)
     mx.log.wait(f"to=<b@box.test>, orig_to=<{L}>*status=sent*")
-    assert rcpt(port, A).startswith("250 ")
+    assert rcpt(port, "free@example.test").startswith("250 ")
     assert rcpt(port, "bad@example.test").startswith("554 5.7.1 <bad@example.test>: Recipient address rejected: not this one")
     # Nothing that a client says is anything but text.
-    for key in ("'or'1'='1", "a*", "\"a'; drop table t; --\"", "\"a\\\\'\"", "%s%n", "a)(maildrop=*"):
+    for key in ("'or'1'='1", "a*", "\"a'; drop table t; --\"", "\"a\\\\'\"", "%s%n", "\"a)(maildrop=*\""):
         assert rcpt(port, f"{key}@example.test").startswith("250 "), key
     if not reference:
         loaded = {pid: pathlib.Path(f"/proc/{pid}/maps").read_text() for pid in mx.pids("smtpd")}
         assert all(table.library in maps for maps in loaded.values()), loaded.keys()
-        others = [other.library for other in KINDS.values() if other is not KINDS[kind]]
+        others = {other.library for other in KINDS.values() if other is not KINDS[kind]}
+        others -= {"libldap-2.5.so"} if kind == "pgsql" else set()  # libpq brings it
         assert not any(library in maps for maps in loaded.values() for library in others)
-        for pid in mx.pids("bounce") + mx.pids("pickup"):
-            assert table.library not in pathlib.Path(f"/proc/{pid}/maps").read_text()
 
     table.stop()
     try:
         wait.until(lambda: rcpt(mx.port, A).startswith("451 4.3.0"), "451 of a table that fails", 20)
-        assert rcpt(port, A).startswith("451 4.3.")
+        assert rcpt(port, "free@example.test").startswith("451 4.3.")
         mx.log.wait(f"*warning: *{kind}:*")
         mx.sendmail("-f", "", "far@far.test", text="Subject: later\n\nx\n")
         wait.until(lambda: mx.log.has("*to=<far@far.test>*status=deferred*") or mx.log.has("*warning: *far@far.test*") or
@@ -548,6 +547,17 @@ def test_a_running_server(tables, postern, pytestconfig, kind):
     mx.log.wait("*to=<far@far.test>*status=sent*", 60)
     wait.until(lambda: rcpt(mx.port, A).startswith("250 "), "recovery", 60)
     assert rcpt(port, "bad@example.test").startswith("554 ")
+
+
+@pytest.mark.postern_only("the reference's libraries are its own business")
+def test_no_client_library_without_a_table_that_needs_it(postern):
+    mx = postern("mydestination = example.test\nlocal_recipient_maps = inline:{ann=x}\n")
+    assert rcpt(mx.port, "ann@example.test").startswith("250 ")
+    pids = [pid for name in ("smtpd", "qmgr", "pickup", "bounce", "local") for pid in mx.pids(name)]
+    assert pids
+    for pid in pids:
+        maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
+        assert not [kind.library for kind in KINDS.values() if kind.library in maps]
 
 
 @pytest.mark.parametrize("kind", KINDS)
