@@ -477,3 +477,9 @@ int workers_thread_count(struct workers *workers)
 	pthread_mutex_unlock(&workers->pool_lock);
 	return count;
 }
+
+bool workers_are_busy(struct workers *workers)
+{
+	return atomic_load(&workers->idle) == 0 &&
+	       workers_thread_count(workers) >= workers->config.max_threads;
+}

@@ -122,3 +122,5 @@ bool workers_wait_drained(struct workers *workers, int timeout_ms);
 
 size_t workers_session_count(const struct workers *workers);
 int workers_thread_count(struct workers *workers);
+/* All the threads that there may be are there, and none waits for work. */
+bool workers_are_busy(struct workers *workers);

@@ -9,6 +9,8 @@
 #include "arrive/smtpd/client_table.h"
 #include "arrive/smtpd/sasl.h"
 #include "arrive/smtpd/session.h"
+#include "arrive/smtpd/stress.h"
+#include "base/clock.h"
 #include "queue/control.h"
 #include "sys/log.h"
 #include "sys/poller.h"
@@ -25,6 +27,7 @@ enum {
 struct smtpd {
 	struct service *service;
 	struct smtpd_server *server;
+	struct stress *stress;
 	struct intake *intake;
 	struct workers *workers;
 	struct poller *poller;
@@ -140,7 +143,9 @@ static struct workers_session *accepted(void *arg, struct worker *me, int fd,
 		close(fd);
 		return NULL;
 	}
-	return &smtpd_session_new(smtpd->server, fd, &address)->ws;
+	return &smtpd_session_new(stress_server(smtpd->stress, clock_mono_ms()),
+				  fd, &address)
+			->ws;
 }
 
 static void *thread_begin(void *arg, TALLOC_CTX *mem)
@@ -172,6 +177,9 @@ static enum rc open_workers(struct smtpd *smtpd, struct fault *fault)
 	if (rc != RC_OK)
 		return rc;
 	smtpd->server->workers = smtpd->workers;
+	smtpd->stress->stressed->workers = smtpd->workers;
+	smtpd->stress->stressed->cleanup = smtpd->server->cleanup;
+	smtpd->stress->stressed->max_threads = max_threads;
 	for (int i = 0; rc == RC_OK && i < smtpd->service->listen_count; i++)
 		rc = workers_listen(smtpd->workers, SERVICE_LISTEN_FD + i, i,
 				    fault);
@@ -188,6 +196,7 @@ static void drain(struct smtpd *smtpd, bool leave)
 		return;
 	smtpd->draining = true;
 	atomic_store(&smtpd->server->leaving, leave);
+	atomic_store(&smtpd->stress->stressed->leaving, leave);
 	workers_drain(smtpd->workers, leave);
 	TALLOC_FREE(smtpd->control_watch);
 }
@@ -236,6 +245,7 @@ static void qmgr_tick(void *arg)
 	struct smtpd *smtpd = arg;
 
 	intake_qmgr_check(smtpd->intake);
+	stress_look(smtpd->stress, smtpd->max_sessions, clock_mono_ms());
 	poller_timer_set(smtpd->poller, &smtpd->qmgr_timer,
 			 poller_now_ms(smtpd->poller) + QMGR_CHECK_MS);
 }
@@ -292,6 +302,8 @@ int main(int argc, char **argv)
 	server->service_name = smtpd->service->name;
 	warn_unsupported(&server->conf->v);
 	if (open_rules(server, smtpd->service->secret_fd, &fault) != RC_OK ||
+	    stress_open(smtpd, server, &smtpd->service->source,
+			&smtpd->stress, &fault) != RC_OK ||
 	    service_confine(smtpd->service, &fault) != RC_OK ||
 	    open_intake(smtpd, &fault) != RC_OK ||
 	    cleanup_service_open(server, server->conf, smtpd->intake,
