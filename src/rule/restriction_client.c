@@ -122,28 +122,18 @@ static enum rc find_owners(struct evaluation *ev, struct span *ret_owners,
 			   enum rule_result *ret_result)
 {
 	const char *sender = ev->request->sender;
+	const struct route *route;
 	struct fault fault = { 0 };
 	enum rc rc;
 
-	if (sender[0] == '\0') {
-		rc = maps_lookup(
-			ev->set->sender_logins, ev->mem,
-			span_from(
-				ev->set->conf->v.smtpd_null_access_lookup_key),
-			ret_owners, &fault);
-	} else {
-		const struct route *route =
-			rule_route(ev, CLASS_OF_SENDER, ret_result);
-
-		if (route == NULL)
-			return RC_TEMP;
-		rc = address_find(ev->set->sender_logins, ev->set->resolver,
-				  ev->set->conf, ev->mem,
-				  span_from(route->recipient != NULL
-						    ? route->recipient
-						    : sender),
-				  FIND_DEFAULT, ret_owners, NULL, &fault);
-	}
+	route = rule_route(ev, CLASS_OF_SENDER, ret_result);
+	if (route == NULL)
+		return RC_TEMP;
+	rc = address_find(
+		ev->set->sender_logins, ev->set->resolver, ev->set->conf,
+		ev->mem,
+		span_from(route->recipient != NULL ? route->recipient : sender),
+		FIND_DEFAULT, ret_owners, NULL, &fault);
 	if (rc != RC_OK && rc != RC_NONE)
 		*ret_result = rule_lookup_failed(ev, sender, &fault);
 	return rc;
@@ -173,7 +163,7 @@ enum rule_result rule_run_login(struct evaluation *ev,
 	int kind = item->def->arg;
 	enum rc rc;
 
-	if (sender == NULL)
+	if (sender == NULL || sender[0] == '\0')
 		return RULE_DUNNO;
 	if (!ev->set->conf->v.smtpd_sasl_auth_enable) {
 		note_no_logins(ev, item->def->arg, item->def->name);

@@ -268,9 +268,42 @@ static bool parents_match(const struct conf *conf)
 	return false;
 }
 
+/* One client, and its connections, for all rules that name a service alike. */
+struct policy_link {
+	struct policy_client *client;
+	const char *text;
+	struct policy_link *next;
+};
+
+static void share_policies(TALLOC_CTX *mem, struct policy_link **seen,
+			   struct rule_items *items)
+{
+	for (size_t i = 0; i < items->count; i++) {
+		struct rule_item *item = &items->items[i];
+		struct policy_link *link = *seen;
+
+		if (item->nested != NULL)
+			share_policies(mem, seen, item->nested);
+		if (item->policy == NULL)
+			continue;
+		while (link != NULL && strcmp(link->text, item->arg) != 0)
+			link = link->next;
+		if (link != NULL) {
+			talloc_free(item->policy);
+			item->policy = link->client;
+			continue;
+		}
+		link = mem_new(mem, struct policy_link);
+		*link = (struct policy_link){ item->policy, item->arg, *seen };
+		*seen = link;
+	}
+}
+
 static enum rc open_lists(struct restrictions *set, struct conf *conf,
 			  struct fault *fault)
 {
+	struct policy_link *policies = NULL;
+
 	for (int i = 0; i < LIST_COUNT; i++) {
 		const struct list_def *def = &list_defs[i];
 		const char *text =
@@ -281,6 +314,7 @@ static enum rc open_lists(struct restrictions *set, struct conf *conf,
 
 		if (rc != RC_OK)
 			return rc;
+		share_policies(set, &policies, set->lists[i]);
 	}
 	if (!items_guard_relay(set->lists[LIST_RELAY]) &&
 	    !items_guard_relay(set->lists[LIST_RECIPIENT]))

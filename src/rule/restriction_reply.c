@@ -28,8 +28,12 @@ const char *rule_subject(struct evaluation *ev, enum rule_class class)
 	const char *text = NULL;
 
 	switch (class) {
-	case CLASS_OF_CLIENT:
 	case CLASS_OF_CERT:
+		if (req->cert_subject != NULL && req->cert_subject[0] != '\0')
+			return req->cert_subject;
+		return mem_printf(ev->mem, "%s[%s]", req->client_name,
+				  req->client_address);
+	case CLASS_OF_CLIENT:
 		return mem_printf(ev->mem, "%s[%s]", req->client_name,
 				  req->client_address);
 	case CLASS_OF_HELO:
