@@ -58,8 +58,9 @@ static bool is_unknown(const struct play *play, const struct trace_event *event)
 	for (size_t i = 0; i < play->result->unknown_count; i++) {
 		const struct explain_unknown *u = &play->result->unknowns[i];
 
-		if (u->kind == event->kind && strcmp(u->name, event->name) == 0 &&
-		    span_is(event->key, u->key))
+		if (u->kind == event->kind &&
+		    strcmp(u->name, event->name) == 0 &&
+		    (u->kind == TRACE_POLICY || span_is(event->key, u->key)))
 			return true;
 	}
 	return false;
@@ -122,13 +123,28 @@ static const struct explain_step *rule_at(const struct play *play)
 	return step;
 }
 
+/* Known or not known together: the records of one name that has to exist, all
+ * keys of one table. */
+static bool go_together(const struct explain_unknown *a,
+			const struct explain_unknown *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	if (a->kind == TRACE_DNS)
+		return strcmp(a->key, b->key) == 0 && a->assumed_rc == RC_OK &&
+		       b->assumed_rc == RC_OK;
+	return a->kind == TRACE_TABLE && strcmp(a->name, b->name) == 0;
+}
+
 static void remember_unknown(struct play *play,
-			     const struct explain_unknown *unknown)
+			     struct explain_unknown *unknown)
 {
 	struct explain_result *result = play->result;
 
 	if (result->unknown_count == EXPLAIN_UNKNOWNS_MAX)
 		return;
+	for (size_t i = 0; i < result->unknown_count; i++)
+		unknown->minor |= go_together(unknown, &result->unknowns[i]);
 	result->unknowns =
 		mem_resize(play->mem, result->unknowns, struct explain_unknown,
 			   result->unknown_count + 1);
@@ -152,9 +168,11 @@ static void assume(struct play *play, TALLOC_CTX *mem,
 		remember_unknown(play, &unknown);
 	*ret_rc = unknown.assumed_rc;
 	*ret_value = unknown.assumed;
-	if (flip != NULL && flip->kind == unknown.kind &&
-	    strcmp(flip->name, unknown.name) == 0 &&
-	    strcmp(flip->key, unknown.key) == 0) {
+	if (flip == NULL || flip->kind != unknown.kind)
+		return;
+	if ((strcmp(flip->name, unknown.name) == 0 &&
+	     strcmp(flip->key, unknown.key) == 0) ||
+	    (unknown.kind == TRACE_DNS && go_together(flip, &unknown))) {
 		*ret_rc = flip->otherwise_rc;
 		*ret_value = flip->otherwise;
 	}
@@ -442,7 +460,8 @@ void explain_branches(TALLOC_CTX *mem, const struct explain_player *player,
 		struct explain_result *other;
 		struct fault fault;
 
-		if (explain_play_flipped(mem, player, result->session, unknown,
+		if (unknown->minor ||
+		    explain_play_flipped(mem, player, result->session, unknown,
 					 &other, &fault) != RC_OK)
 			continue;
 		unknown->other_code = other->last->code;

@@ -116,6 +116,7 @@ struct explain_unknown {
 	const char *rule; /* word of the rule that asked; "" */
 	struct span assumed, otherwise; /* values; "" with rc RC_NONE: none */
 	enum rc assumed_rc, otherwise_rc;
+	bool minor; /* goes with one before it, or changes words only */
 	/* Told after the session was played the other way. */
 	const char *other_reply; /* NULL: makes no difference */
 	int other_code;

@@ -406,7 +406,7 @@ static void decision_print(struct page *page)
 				     explain_place_text(tmp, result->conf,
 							&result->own_place,
 							true)));
-	} else if (result->outcome == EXPLAIN_ACCEPTED) {
+	} else if (result->last->code < 400) {
 		put(page, "Decided by no rule: none had an objection");
 	} else {
 		put(page, "Decided by the server itself, not by a rule");
@@ -419,19 +419,21 @@ static void unknowns_print(struct page *page)
 	const struct explain_result *result = page->result;
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 
+	size_t idle = 0;
+
 	if (result->unknown_count == 0)
 		return;
 	fprintf(page->to, "\nAnswers that are not known here:\n");
 	for (size_t i = 0; i < result->unknown_count; i++) {
 		const struct explain_unknown *u = &result->unknowns[i];
-		const char *other = u->other_reply == NULL ?
-					    "makes no difference" :
-					    mem_printf(tmp, "the client gets "
-							    "%s",
-						       u->other_reply);
 
+		if (u->other_reply == NULL) {
+			idle++;
+			continue;
+		}
 		put(page,
-		    mem_printf(tmp, "  %s %s%s%s", u->key, u->name,
+		    mem_printf(tmp, "  %s%s%s%s%s", u->key,
+			       u->key[0] == '\0' ? "" : " ", u->name,
 			       u->rule[0] == '\0' ? "" : ", asked by ",
 			       u->rule));
 		fputc('\n', page->to);
@@ -440,13 +442,16 @@ static void unknowns_print(struct page *page)
 					     "none" :
 					     mem_span_dup(tmp, u->assumed)));
 		fputc('\n', page->to);
-		put(page, mem_printf(tmp, "    with %s: %s",
+		put(page, mem_printf(tmp, "    with %s: the client gets %s",
 				     u->otherwise_rc == RC_NONE ?
 					     "none" :
 					     mem_span_dup(tmp, u->otherwise),
-				     other));
+				     u->other_reply));
 		fputc('\n', page->to);
 	}
+	if (idle > 0)
+		fprintf(page->to, "  %zu %s no difference\n", idle,
+			idle == 1 ? "makes" : "make");
 }
 
 void explain_text_print(const struct explain_result *result,

@@ -280,8 +280,11 @@ void explain_world_assume(TALLOC_CTX *mem, const struct trace_event *question,
 	switch (question->kind) {
 	case TRACE_DNS:
 		assume_dns(mem, question, span_from(rule), argument, unknown);
+		unknown->minor = strcmp(question->name, "TXT") == 0 ||
+				 strcmp(question->name, "PTR") == 0;
 		break;
 	case TRACE_POLICY:
+		unknown->key = ""; /* the request is another each time */
 		unknown->assumed = SPAN_OF("DUNNO");
 		unknown->otherwise = SPAN_OF("REJECT");
 		break;
@@ -292,7 +295,9 @@ void explain_world_assume(TALLOC_CTX *mem, const struct trace_event *question,
 		break;
 	default: /* a table */
 		unknown->assumed_rc = RC_NONE;
-		unknown->otherwise = SPAN_OF("OK");
+		unknown->otherwise = span_starts(span_from(rule), "check_") ?
+					     SPAN_OF("REJECT") :
+					     SPAN_OF("OK");
 		break;
 	}
 }
