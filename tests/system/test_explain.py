@@ -288,3 +288,34 @@ def test_what_a_change_would_change(mx, tmp_path):
     run("--config", mx.config, "--sessions", sessions, "--diff", mx.config, status=(0,))
     sessions.write_text("client=1.2.3.4 frm=<x>\n")
     assert f"{sessions}, line 1: no attribute \"frm\"" in run("--config", mx.config, "--sessions", sessions, status=(66,)).stderr
+
+
+@pytest.mark.postern_only("the reference writes other words")
+def test_the_log_of_clients_that_are_watched(postern_log_of_watched):
+    """debug_peer_list: every command, reply, list and rule; nothing about others, no password."""
+    mx = postern_log_of_watched
+    for source in ("127.0.0.5", "127.0.0.6"):
+        with mx.session(source=source) as s:
+            s.ehlo().send("AUTH PLAIN c2VjcmV0").read_reply()
+            s.send("MAIL FROM:<a@x.test>").expect("250 *").send("RCPT TO:<u@far.test>").expect("554 5.7.1 *")
+    mx.log.wait("NOQUEUE: unknown[127.0.0.6]: >>> START Client host RESTRICTIONS <<<")
+    lines = mx.log.lines()
+    mine = [line for line in lines if "[127.0.0.6]" in line]
+    for text in ("< unknown[127.0.0.6]: RCPT TO:<u@far.test>", "> unknown[127.0.0.6]: 554 5.7.1 <u@far.test>: Relay access denied",
+                 "generic_checks: name=permit_mynetworks (", "generic_checks: name=permit_mynetworks status=0",
+                 "mynetworks: lookup 127.0.0.6: not found", "generic_checks: name=reject_unauth_destination status=2"):
+        assert any(text in line for line in mine), text
+    assert not any("c2VjcmV0" in line for line in lines)
+    assert not any("generic_checks" in line or "< " in line for line in lines if "[127.0.0.5]" in line)
+
+
+@pytest.fixture
+def postern_log_of_watched(postern):
+    return postern("""
+        debug_peer_list = 127.0.0.6
+        mynetworks = 127.0.0.1
+        smtpd_client_restrictions = permit_mynetworks
+        smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+        mydestination = mx.test
+        smtpd_peername_lookup = no
+    """)

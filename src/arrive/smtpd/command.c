@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arrive/smtpd/command.h"
 
+#include "arrive/smtpd/debug_peer.h"
 #include "sys/log.h"
 
 /* clang-format off */
@@ -263,6 +264,8 @@ void session_command(struct smtpd_session *s, struct span line)
 	SCRATCH TALLOC_CTX *tmp = NULL;
 	const char *bad = line_fault(s, line);
 
+	if (s->debugged && s->waiter.memo == NULL)
+		debug_peer_command(s, line);
 	if (s->cert_denied != NULL) {
 		session_reply(s, "421 4.7.1 %s Error: %s",
 			      s->server->conf->v.myhostname, s->cert_denied);

@@ -158,6 +158,7 @@ enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 		struct match_list **list;
 	} lists[] = {
 		{ "mynetworks", v->mynetworks, &server->mynetworks },
+		{ "debug_peer_list", v->debug_peer_list, &server->debug_peers },
 		{ "smtpd_client_event_limit_exceptions",
 		  v->smtpd_client_event_limit_exceptions,
 		  &server->limit_exceptions },

@@ -61,6 +61,7 @@ struct smtpd_server {
 	struct match_list *local_clients; /* local_header_rewrite_clients */
 	bool local_is_inet, local_is_mynetworks;
 	struct match_list *mynetworks;
+	struct match_list *debug_peers;
 	struct match_list *limit_exceptions;
 	struct match_list *bare_lf_exclusions;
 	struct match_list *flush_domains;

@@ -69,6 +69,7 @@ struct smtpd_session {
 	struct net_network client_key, counted_key; /* for its limits */
 	struct client_counts counted; /* by connecting; 0: not counted */
 	bool is_local; /* local_header_rewrite_clients */
+	bool debugged; /* in debug_peer_list */
 	int discard;	/* enum ehlo_keyword bits that it does not get */
 	bool strict_lf; /* bare LF ends no data */
 	char *helo;    /* NULL before HELO */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a session says: to the client, and to the log. */
 #include "arrive/smtpd/command.h"
+#include "arrive/smtpd/debug_peer.h"
 #include "arrive/smtpd/footer.h"
 #include "arrive/smtpd/session.h"
 #include "base/clock.h"
@@ -33,6 +34,8 @@ void session_reply(struct smtpd_session *s, const char *format, ...)
 	} else {
 		buf_add_text(output, "\r\n");
 	}
+	if (s->debugged)
+		debug_peer_reply(s, span_skip(buf_span(output), begin));
 	/* who makes errors hears everything late */
 	if (s->errors >= v->smtpd_soft_error_limit &&
 	    v->smtpd_error_sleep_time > 0)

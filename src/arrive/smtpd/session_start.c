@@ -5,6 +5,7 @@
 
 #include "arrive/smtpd/client_name.h"
 #include "arrive/smtpd/haproxy.h"
+#include "arrive/smtpd/debug_peer.h"
 #include "arrive/smtpd/rehearsal.h"
 #include "arrive/smtpd/session.h"
 #include "sys/log.h"
@@ -78,6 +79,7 @@ void session_client_changed(struct smtpd_session *s)
 				 : mem_printf(s, "%s[%s]", s->client_name,
 					      s->client_address);
 	talloc_free(old);
+	debug_peer_learn(s);
 	s->is_local = is_local_client(s);
 	session_limits_learn(s);
 	settle_lf_rules(s);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "arrive/smtpd/session.h"
+#include "arrive/smtpd/debug_peer.h"
 #include "arrive/smtpd/rehearsal.h"
 #include "sys/log.h"
 
@@ -214,6 +215,7 @@ bool session_allowed(struct smtpd_session *s, enum restriction_stage stage,
 	};
 	SCRATCH TALLOC_CTX *passing = talloc_new(NULL);
 	struct restriction_verdict verdict;
+	struct debug_peer peer;
 	enum rc rc;
 
 	fill_message(&request, s, stage);
@@ -224,7 +226,11 @@ bool session_allowed(struct smtpd_session *s, enum restriction_stage stage,
 		request.waiter = &s->waiter;
 	}
 	s->asked = recipient;
+	if (s->debugged)
+		debug_peer_begin(&peer, passing, s);
 	rc = ask(s, passing, &request, stage, &verdict);
+	if (s->debugged)
+		debug_peer_end(&peer, rc != RC_NONE);
 	log_notes(s, stage_name, &verdict);
 	if (rc != RC_OK && rc != RC_NONE)
 		session_log(s, verdict.hang_up ? "hangup" : "reject",
