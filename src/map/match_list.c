@@ -13,11 +13,20 @@ struct match_list {
 };
 
 static const char *const string_lists[] = {
-	"mydestination",	   "virtual_alias_domains",
-	"virtual_mailbox_domains", "authorized_flush_users",
-	"authorized_mailq_users",  "authorized_submit_users",
-	"defer_transports",	   "smtpd_forbidden_commands",
+	"mydestination",
+	"virtual_alias_domains",
+	"virtual_mailbox_domains",
+	"authorized_flush_users",
+	"authorized_mailq_users",
+	"authorized_submit_users",
+	"defer_transports",
+	"smtpd_forbidden_commands",
 	"smtpd_noop_commands",
+	"smtpd_log_access_permit_actions",
+	"masquerade_exceptions",
+	"smtp_sasl_mechanism_filter",
+	"smtpd_sasl_mechanism_filter",
+	"lmtp_sasl_mechanism_filter",
 };
 
 static enum match_style style_of(const struct conf *conf, const char *parameter)

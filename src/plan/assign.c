@@ -195,9 +195,10 @@ static struct transport *transport_for(struct attempt *attempt,
 			  "mail system configuration error");
 		return NULL;
 	}
+	/* RC_TEMP: a table of the list failed, so it waits, too. */
 	if (!attempt->message->is_flushed &&
-	    list_has_word(qmgr->conf->conf->v.defer_transports,
-			  routing->transport)) {
+	    match_list_domain(qmgr->conf->defer_transports,
+			      span_from(routing->transport), NULL) != RC_NONE) {
 		defer_one(attempt, routing, "4.3.2", "deferred transport");
 		return NULL;
 	}

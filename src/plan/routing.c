@@ -15,18 +15,27 @@ static int plan_conf_done(struct plan_conf *plan_conf)
 	return 0;
 }
 
-static enum rc user_lists_open(struct plan_conf *plan_conf, struct fault *fault)
+static enum rc lists_open(struct plan_conf *plan_conf, struct fault *fault)
 {
 	const struct conf_values *v = &plan_conf->conf->v;
 
-	if (match_list_open(plan_conf, plan_conf->conf,
-			    "authorized_mailq_users", v->authorized_mailq_users,
-			    &plan_conf->mailq_users, fault) != RC_OK)
-		return fault_add(fault, "authorized_mailq_users");
-	if (match_list_open(plan_conf, plan_conf->conf,
-			    "authorized_flush_users", v->authorized_flush_users,
-			    &plan_conf->flush_users, fault) != RC_OK)
-		return fault_add(fault, "authorized_flush_users");
+	const struct {
+		const char *parameter, *text;
+		struct match_list **list;
+	} lists[] = {
+		{ "authorized_mailq_users", v->authorized_mailq_users,
+		  &plan_conf->mailq_users },
+		{ "authorized_flush_users", v->authorized_flush_users,
+		  &plan_conf->flush_users },
+		{ "defer_transports", v->defer_transports,
+		  &plan_conf->defer_transports },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		if (match_list_open(plan_conf, plan_conf->conf,
+				    lists[i].parameter, lists[i].text,
+				    lists[i].list, fault) != RC_OK)
+			return fault_add(fault, "%s", lists[i].parameter);
 	return RC_OK;
 }
 
@@ -41,8 +50,8 @@ static enum rc probe_resolver_open(struct plan_conf *plan_conf,
 
 	plan_conf->probe_conf = conf;
 	*conf = *plan_conf->conf;
-#define OWN(name)                                                            \
-	v->name = usual->address_verify_##name;                              \
+#define OWN(name)                               \
+	v->name = usual->address_verify_##name; \
 	same = same && strcmp(v->name, usual->name) == 0
 	OWN(transport_maps);
 	OWN(default_transport);
@@ -75,7 +84,7 @@ enum rc plan_conf_open(struct conf *conf, struct plan_conf **ret_plan_conf,
 	if (rc == RC_OK)
 		rc = probe_resolver_open(plan_conf, fault);
 	if (rc == RC_OK)
-		rc = user_lists_open(plan_conf, fault);
+		rc = lists_open(plan_conf, fault);
 	if (rc != RC_OK) {
 		talloc_free(plan_conf);
 		return rc;
@@ -94,16 +103,6 @@ void plan_conf_unref(struct plan_conf *plan_conf)
 {
 	if (__atomic_sub_fetch(&plan_conf->uses, 1, __ATOMIC_ACQ_REL) == 0)
 		talloc_free(plan_conf);
-}
-
-bool list_has_word(const char *list, const char *word)
-{
-	struct span rest = span_from(list), token;
-
-	while (span_token(&rest, ", \t\r\n", &token))
-		if (span_is(token, word))
-			return true;
-	return false;
 }
 
 static const char *domain_of(const char *address)
@@ -156,11 +155,11 @@ static void route_one(TALLOC_CTX *mem, const struct plan_conf *plan_conf,
 	enum rc rc;
 
 	routing->address = address;
-	rc = resolve((env->flags & ENVELOPE_VERIFY) != 0 ?
-			     plan_conf->probe_resolver :
-			     plan_conf->resolver,
-		     mem, span_from(env->sender),
-		     span_from(address), &route, &fault);
+	rc = resolve((env->flags & ENVELOPE_VERIFY) != 0
+			     ? plan_conf->probe_resolver
+			     : plan_conf->resolver,
+		     mem, span_from(env->sender), span_from(address), &route,
+		     &fault);
 	if (rc == RC_OK) {
 		routing->transport = route->transport;
 		routing->nexthop = route->nexthop;

@@ -18,7 +18,7 @@ struct plan_conf {
 	/* address_verify_transport_maps and its kin; often the same one. */
 	struct resolver *probe_resolver;
 	struct conf *probe_conf; /* what probe_resolver believes; or NULL */
-	struct match_list *mailq_users, *flush_users;
+	struct match_list *mailq_users, *flush_users, *defer_transports;
 	uint32_t mail_owner_uid;
 };
 
@@ -27,9 +27,6 @@ MUST_CHECK enum rc plan_conf_open(struct conf *conf,
 				  struct fault *fault);
 struct plan_conf *plan_conf_ref(struct plan_conf *plan_conf);
 void plan_conf_unref(struct plan_conf *plan_conf);
-
-/* Is the name in a parameter that lists names, such as defer_transports? */
-bool list_has_word(const char *list, const char *word);
 
 struct routing {
 	uint32_t recipient; /* index in the envelope */

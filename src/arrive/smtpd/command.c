@@ -104,24 +104,13 @@ static void refuse_out_of_step(struct smtpd_session *s)
 	session_end(s);
 }
 
-static bool is_noop_word(const struct smtpd_session *s, struct span word)
-{
-	struct span rest = span_from(s->server->conf->v.smtpd_noop_commands);
-	struct span name;
-
-	while (span_token(&rest, ", \t\r\n", &name))
-		if (span_eq_nocase(name, word))
-			return true;
-	return false;
-}
-
 static void unknown_command(struct smtpd_session *s, struct span verb,
 			    struct span line)
 {
 	struct fault fault = { 0 };
 
 	s->where = "UNKNOWN";
-	if (is_noop_word(s, verb)) {
+	if (match_list_domain(s->server->noop_words, verb, &fault) == RC_OK) {
 		session_reply(s, "250 2.0.0 Ok");
 		if (s->junk++ > s->server->conf->v.smtpd_junk_command_limit)
 			s->errors++;

@@ -169,6 +169,8 @@ enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 		  &server->flush_domains },
 		{ "smtpd_forbidden_commands", v->smtpd_forbidden_commands,
 		  &server->forbidden },
+		{ "smtpd_noop_commands", v->smtpd_noop_commands,
+		  &server->noop_words },
 		{ "smtpd_sasl_exceptions_networks",
 		  v->smtpd_sasl_exceptions_networks, &server->sasl_exceptions },
 		{ "smtpd_authorized_xclient_hosts",

@@ -65,7 +65,7 @@ struct smtpd_server {
 	struct match_list *limit_exceptions;
 	struct match_list *bare_lf_exclusions;
 	struct match_list *flush_domains;
-	struct match_list *forbidden;
+	struct match_list *forbidden, *noop_words;
 	struct maps *footer_maps;   /* NULL: no smtpd_reject_footer_maps */
 	struct maps *command_filter; /* NULL: no smtpd_command_filter */
 	struct maps *discard_maps;  /* by address; NULL: none */
