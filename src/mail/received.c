@@ -124,8 +124,10 @@ bool received_format(const struct received *r, struct buf *out)
 	buf_add_char(out, ')');
 	if (session)
 		buf_addf(out, " with %s", r->protocol);
-	buf_addf(out, "%sid %s", r->from == RECEIVED_SMTP ? " " : "\r\n\t",
-		 r->queue_id);
+	if (r->queue_id != NULL)
+		buf_addf(out, "%sid %s",
+			 r->from == RECEIVED_SMTP ? " " : "\r\n\t",
+			 r->queue_id);
 	add_end(out, r);
 	return !out->full;
 }

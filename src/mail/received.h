@@ -32,7 +32,7 @@ struct received {
 	enum received_from from;
 	const char *hostname;  /* myhostname */
 	const char *mail_name; /* "Postfix" */
-	const char *queue_id;  /* or "%QID%" */
+	const char *queue_id;  /* or "%QID%"; NULL: it is not queued here */
 	time_t when;
 	/* RECEIVED_SMTP */
 	const char *helo, *client_name, *client_address;

@@ -53,8 +53,9 @@ static void warn_unsupported(const struct conf_values *v)
 	} asks[] = {
 		{ v->smtpd_milters[0] != '\0',
 		  "smtpd_milters: milters are not implemented yet" },
-		{ v->smtpd_proxy_filter[0] != '\0',
-		  "smtpd_proxy_filter: not implemented yet" },
+		{ v->smtpd_proxy_options[0] != '\0',
+		  "smtpd_proxy_options: speed_adjust has no effect here; the "
+		  "filter gets a message while it comes in" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(asks); i++)

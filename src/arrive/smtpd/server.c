@@ -3,6 +3,7 @@
 
 #include "arrive/smtpd/client_table.h"
 #include "arrive/smtpd/sasl.h"
+#include "net/endpoint.h"
 #include "sys/log.h"
 
 struct smtpd_thread *smtpd_thread_new(TALLOC_CTX *mem)
@@ -150,6 +151,23 @@ static enum rc configure_proxy(struct smtpd_server *server, struct fault *fault)
 			 SPAN_FMT(protocol));
 }
 
+static enum rc configure_filter(struct smtpd_server *server,
+				struct fault *fault)
+{
+	const struct conf_values *v = &server->conf->v;
+	struct span filter = span_from(v->smtpd_proxy_filter);
+	enum rc rc;
+
+	if (span_find(filter, ':') < 0) /* a port alone is one of this host */
+		filter = span_from(mem_printf(server, "localhost:%.*s",
+					      SPAN_FMT(filter)));
+	rc = net_endpoint_parse(server, filter, 0,
+				v->smtpd_proxy_timeout * 1000, &server->proxy,
+				fault);
+	return rc == RC_OK ? rc :
+			     fault_add(fault, "parameter smtpd_proxy_filter");
+}
+
 enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 {
 	const struct conf_values *v = &server->conf->v;
@@ -199,6 +217,8 @@ enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 		rc = configure_proxy(server, fault);
 	if (rc == RC_OK)
 		rc = configure_bare_lf(server, fault);
+	if (rc == RC_OK && v->smtpd_proxy_filter[0] != '\0')
+		rc = configure_filter(server, fault);
 	if (rc == RC_OK && v->smtpd_sasl_auth_enable)
 		rc = sasl_open(server, server->conf, &server->sasl, fault);
 	return rc;

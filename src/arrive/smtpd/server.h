@@ -20,6 +20,8 @@
 #include "sys/workers.h"
 
 struct client_table;
+struct net_endpoint;
+struct sasl;
 struct rehearsal_client;
 
 /* EHLO keywords, in the order in which they are said. */
@@ -70,6 +72,7 @@ struct smtpd_server {
 	struct maps *command_filter; /* NULL: no smtpd_command_filter */
 	struct maps *discard_maps;  /* by address; NULL: none */
 	bool haproxy; /* smtpd_upstream_proxy_protocol */
+	struct net_endpoint *proxy; /* smtpd_proxy_filter; NULL: none */
 	struct sasl *sasl; /* NULL: no AUTH */
 	struct match_list *sasl_exceptions;
 	bool local_is_logged_in, local_is_all;

@@ -124,6 +124,8 @@ struct smtpd_transaction {
 	char *sasl_sender;     /* AUTH= of MAIL; NULL */
 	char *first_recipient; /* as given, for logs and Received */
 	struct smtp_mail mail;
+	char *mail_args;	 /* of MAIL, for a proxy filter */
+	struct proxy *proxy; /* the message goes there; NULL */
 	unsigned int recipients, overshoot;
 	struct content_reader reader;
 	uint64_t content_bytes;
@@ -152,6 +154,9 @@ void session_reply(struct smtpd_session *s, const char *format, ...)
 /* "QID: what: STAGE from CLIENT: text; from=<> to=<> proto= helo=<>" */
 void session_log(struct smtpd_session *s, const char *what, const char *stage,
 		 const char *text);
+/* "proxy-accept: END-OF-MESSAGE: reply; from=<> to=<> proto= helo=" */
+void session_log_proxy(struct smtpd_session *s, bool accepted,
+		       const char *reply);
 /* args: "FROM:<...>", or the address alone */
 void session_log_bad_address(struct smtpd_session *s, const char *verb,
 			     struct span args);

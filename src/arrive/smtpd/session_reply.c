@@ -98,6 +98,24 @@ void session_log(struct smtpd_session *s, const char *what, const char *stage,
 	buf_done(&line);
 }
 
+void session_log_proxy(struct smtpd_session *s, bool accepted,
+		       const char *reply)
+{
+	const struct smtpd_transaction *t = s->transaction;
+	struct buf line;
+
+	buf_init(&line, s, 8192);
+	add_address(&line, "from", t->sender);
+	if (t->recipients == 1)
+		add_address(&line, "to", t->first_recipient);
+	buf_addf(&line, " proto=%s", s->esmtp ? "ESMTP" : "SMTP");
+	if (s->helo != NULL)
+		buf_addf(&line, " helo=<%s>", s->helo);
+	log_info("proxy-%s: END-OF-MESSAGE: %s;%s",
+		 accepted ? "accept" : "reject", reply, buf_text(&line));
+	buf_done(&line);
+}
+
 void session_log_bad_address(struct smtpd_session *s, const char *verb,
 			     struct span args)
 {

@@ -91,8 +91,7 @@ static void log_limit(const struct stress *stress)
 void stress_look(struct stress *stress, size_t max_sessions, uint64_t now_ms)
 {
 	struct workers *workers = stress->normal->workers;
-	bool crowded =
-		workers_session_count(workers) >= max_sessions / 10 * 9;
+	bool crowded = workers_session_count(workers) >= max_sessions / 10 * 9;
 
 	if (workers_are_busy(workers))
 		stress->full_looks++;
@@ -108,7 +107,7 @@ void stress_look(struct stress *stress, size_t max_sessions, uint64_t now_ms)
 struct smtpd_server *stress_server(const struct stress *stress, uint64_t now_ms)
 {
 	return now_ms < atomic_load_explicit(&stress->until_ms,
-					     memory_order_relaxed) ?
-		       stress->stressed :
-		       stress->normal;
+					     memory_order_relaxed)
+		       ? stress->stressed
+		       : stress->normal;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the first accepted recipient to "queued as". */
 #include "arrive/smtpd/command.h"
+#include "arrive/smtpd/proxy.h"
 #include "base/clock.h"
 #include "mail/received.h"
 #include "sys/log.h"
@@ -186,7 +187,12 @@ static void prepend_fields(struct smtpd_transaction *t,
 	if (newest == NULL)
 		return;
 	prepend_fields(t, newest->next);
-	cleanup_prepend(t->cleanup, newest->text);
+	if (t->proxy != NULL) {
+		proxy_text(t->proxy, span_from(newest->text));
+		proxy_text(t->proxy, SPAN_OF("\r\n"));
+	} else {
+		cleanup_prepend(t->cleanup, newest->text);
+	}
 }
 
 /* Our own Received: field, as the first lines of the content: header checks
@@ -225,7 +231,10 @@ static enum rc write_received(struct smtpd_session *s)
 	if (!received_format(&received, &text))
 		return RC_TEMP;
 	prepend_fields(t, s->rules.prepend);
-	cleanup_received(t->cleanup, buf_text(&text));
+	if (t->proxy != NULL)
+		proxy_text(t->proxy, buf_span(&text));
+	else
+		cleanup_received(t->cleanup, buf_text(&text));
 	return RC_OK;
 }
 
@@ -260,7 +269,9 @@ void transaction_content(void *arg, enum content_kind kind, struct span bytes)
 		return; /* read on to the end, and say so there */
 	if (!t->headers_begun)
 		rc = write_received(s);
-	if (rc == RC_OK && kind == CONTENT_LINES)
+	if (rc == RC_OK && t->proxy != NULL)
+		proxy_content(t->proxy, kind, bytes);
+	else if (rc == RC_OK && kind == CONTENT_LINES)
 		rc = feed_lines(t, bytes);
 	else if (rc == RC_OK)
 		rc = cleanup_line(t->cleanup, bytes, kind == CONTENT_PART);
@@ -315,6 +326,8 @@ static bool commit(struct smtpd_session *s)
 	struct fault fault = { 0 };
 	bool discarded = false;
 
+	if (t->proxy != NULL)
+		return proxy_finish(s);
 	if (s->server->rehearsal != NULL) {
 		session_reply(s, "250 2.0.0 Ok: queued as REHEARSAL");
 		return true;

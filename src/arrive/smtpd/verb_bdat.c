@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arrive/smtpd/command.h"
+#include "arrive/smtpd/proxy.h"
 #include "sys/log.h"
 
 /* "count [LAST]"; false: not that. */
@@ -47,7 +48,8 @@ static bool begin_content(struct smtpd_session *s)
 {
 	struct smtpd_transaction *t = s->transaction;
 
-	if (!session_allowed(s, AT_DATA, "BDAT", NULL, NULL))
+	if (!session_allowed(s, AT_DATA, "BDAT", NULL, NULL) ||
+	    (t->proxy != NULL && !proxy_data(s)))
 		return false;
 	content_reader_init(&t->reader, 0, session_line_max(s));
 	/* a line, and what the next chunk adds to it */

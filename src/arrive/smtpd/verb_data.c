@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arrive/smtpd/command.h"
+#include "arrive/smtpd/proxy.h"
 
 enum verb_result verb_data(struct smtpd_session *s, struct span args)
 {
@@ -19,6 +20,8 @@ enum verb_result verb_data(struct smtpd_session *s, struct span args)
 		return VERB_FAILED;
 	}
 	if (!session_allowed(s, AT_DATA, "DATA", NULL, NULL))
+		return VERB_FAILED;
+	if (t->proxy != NULL && !proxy_data(s))
 		return VERB_FAILED;
 	if (s->server->bare_lf == BARE_LF_ACCEPT || !s->strict_lf)
 		flags |= CONTENT_LF_ENDS;

@@ -55,6 +55,16 @@ static enum verb_result flush_domain(struct smtpd_session *s, TALLOC_CTX *tmp,
 	return VERB_DONE;
 }
 
+/* A name, or an address in brackets. */
+static bool is_domain(struct span domain)
+{
+	struct net_address address;
+
+	if (span_starts(domain, "["))
+		return net_address_parse_literal(domain, &address);
+	return domain_is_valid(domain, true);
+}
+
 enum verb_result verb_etrn(struct smtpd_session *s, struct span args)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
@@ -75,7 +85,7 @@ enum verb_result verb_etrn(struct smtpd_session *s, struct span args)
 	}
 	if (span_starts(domain, "@") || span_starts(domain, "#"))
 		domain = span_skip(domain, 1);
-	if (!domain_is_valid(domain, true)) {
+	if (!is_domain(domain)) {
 		session_reply(s, "501 Error: invalid parameter syntax");
 		return VERB_FAILED;
 	}

@@ -75,12 +75,14 @@ enum verb_result verb_mail(struct smtpd_session *s, struct span args)
 	t->sender = mem_span_dup(t, t->mail.address);
 	if (t->mail.auth.ptr != NULL && s->sasl_username != NULL)
 		t->sasl_sender = xtext_of(t, t->mail.auth);
+	if (s->server->proxy != NULL)
+		t->mail_args = mem_span_dup(t, args);
 	s->transaction = t;
 	if (!is_acceptable(s)) {
 		session_reset(s);
 		return VERB_FAILED;
 	}
-	if (!v->smtpd_delay_open_until_valid_rcpt &&
+	if (!v->smtpd_delay_open_until_valid_rcpt && s->server->proxy == NULL &&
 	    transaction_open(s, &fault) != RC_OK) {
 		session_reply_fault(s, &fault);
 		session_reset(s);

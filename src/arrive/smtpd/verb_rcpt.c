@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arrive/smtpd/command.h"
+#include "arrive/smtpd/proxy.h"
 #include "sys/log.h"
 
 static bool parse(struct smtpd_session *s, TALLOC_CTX *mem, struct span args,
@@ -43,12 +44,16 @@ static enum verb_result refuse_too_many(struct smtpd_session *s)
 }
 
 static enum verb_result accept_recipient(struct smtpd_session *s,
+					 struct span args,
 					 const struct smtp_rcpt *rcpt)
 {
 	struct smtpd_transaction *t = s->transaction;
 	struct fault fault = { 0 };
 
-	if (transaction_recipient(s, rcpt, &fault) != RC_OK) {
+	if (s->server->proxy != NULL && s->server->rehearsal == NULL) {
+		if (!proxy_recipient(s, args))
+			return VERB_FAILED;
+	} else if (transaction_recipient(s, rcpt, &fault) != RC_OK) {
 		session_reply_fault(s, &fault);
 		return VERB_FAILED;
 	}
@@ -79,6 +84,6 @@ enum verb_result verb_rcpt(struct smtpd_session *s, struct span args)
 		return refuse_too_many(s);
 	if (session_allowed(s, AT_RCPT, "RCPT", mem_span_dup(tmp, rcpt.address),
 			    NULL))
-		result = accept_recipient(s, &rcpt);
+		result = accept_recipient(s, args, &rcpt);
 	return result;
 }
