@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -175,9 +176,17 @@ int postern_flush(struct postern *postern)
 {
 	struct fault fault;
 
-	postern_require_running(postern);
-	if (qmgr_client_flush(postern->conf, "", &fault) == RC_OK)
+	pid_t pid;
+	enum rc rc;
+
+	if (!is_running(postern, &pid)) {
+		postern_announce(postern, "fatal: Cannot flush mail queue - "
+					  "mail system is down");
+		return EX_UNAVAILABLE;
+	}
+	rc = qmgr_client_flush(postern->conf, "", &fault);
+	if (rc == RC_OK)
 		return 0;
 	postern_announce(postern, "fatal: flush: %s", fault.text);
-	return 1;
+	return rc == RC_NONE ? EX_UNAVAILABLE : 1;
 }

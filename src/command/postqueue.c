@@ -173,6 +173,10 @@ static void flush(const struct conf *conf, const char *what, const char *object)
 		fatal(EX_NOPERM,
 		      "User %s(%ld) is not allowed to flush the mail queue",
 		      user_name(), (long)getuid());
+	if (rc == RC_CONF)
+		fatal(EX_UNAVAILABLE,
+		      "Flush service is not configured for destination \"%s\"",
+		      object);
 	if (rc != RC_OK)
 		fatal(EX_TEMPFAIL, "Cannot flush %s: %s", object, fault.text);
 }

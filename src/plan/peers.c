@@ -152,6 +152,29 @@ static bool site_is_valid(struct span site)
 	return site.len > 0 && site.len <= SITE_MAX_BYTES;
 }
 
+/* Only for domains of fast_flush_domains, as where each has a file. */
+static void tool_flush_site(struct peer *peer, struct span site)
+{
+	struct qmgr *qmgr = peer->set->qmgr;
+	struct fault fault = { 0 };
+
+	peer_set_text(peer, site);
+	switch (match_list_domain(qmgr->conf->flush_domains, site, &fault)) {
+	case RC_OK:
+		schedule_forgive(qmgr->schedule);
+		sweep_begin(peer, SWEEP_SITE);
+		break;
+	case RC_NONE:
+		peer_reply(peer, RC_CONF, 0,
+			   "not configured for this destination");
+		break;
+	default:
+		log_warning("fast_flush_domains: %s", fault.text);
+		peer_reply(peer, RC_TEMP, 0, "fast_flush_domains cannot be "
+					     "looked up");
+	}
+}
+
 static void tool_flush(struct peer *peer, struct packet_in *in)
 {
 	struct qmgr *qmgr = peer->set->qmgr;
@@ -179,9 +202,7 @@ static void tool_flush(struct peer *peer, struct packet_in *in)
 		return;
 	}
 	if (span_starts(what, "site:") && site_is_valid(span_skip(what, 5))) {
-		peer_set_text(peer, span_skip(what, 5));
-		schedule_forgive(qmgr->schedule);
-		sweep_begin(peer, SWEEP_SITE);
+		tool_flush_site(peer, span_skip(what, 5));
 		return;
 	}
 	peer_reply(peer, RC_PERM, 0, "malformed request");

@@ -29,6 +29,8 @@ static enum rc lists_open(struct plan_conf *plan_conf, struct fault *fault)
 		  &plan_conf->flush_users },
 		{ "defer_transports", v->defer_transports,
 		  &plan_conf->defer_transports },
+		{ "fast_flush_domains", v->fast_flush_domains,
+		  &plan_conf->flush_domains },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)

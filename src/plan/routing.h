@@ -19,6 +19,7 @@ struct plan_conf {
 	struct resolver *probe_resolver;
 	struct conf *probe_conf; /* what probe_resolver believes; or NULL */
 	struct match_list *mailq_users, *flush_users, *defer_transports;
+	struct match_list *flush_domains; /* fast_flush_domains */
 	uint32_t mail_owner_uid;
 };
 
