@@ -138,6 +138,22 @@ static struct span after(struct span text, const char *mark)
 	return span_skip(text, (size_t)(at - text.ptr) + strlen(mark));
 }
 
+/* The ">" that ends an address: one in a quoted part does not. */
+static ssize_t find_close(struct span text)
+{
+	bool quoted = false;
+
+	for (size_t i = 0; i < text.len; i++) {
+		if (quoted && text.ptr[i] == '\\')
+			i++;
+		else if (text.ptr[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && text.ptr[i] == '>')
+			return (ssize_t)i;
+	}
+	return -1;
+}
+
 /* name=<value> or name=value of the attributes at the end of a line. */
 static bool attribute(struct span text, const char *name, struct span *ret)
 {
@@ -158,16 +174,7 @@ static bool attribute(struct span text, const char *name, struct span *ret)
 		return false;
 	if (span_starts(found, "<")) {
 		found = span_skip(found, 1);
-		end = span_find(found, '>');
-		/* "<a>b@c>" : quoted parts may have one; a blank or comma or
-		 * the end comes after the real one */
-		while (end >= 0 && (size_t)end + 1 < found.len &&
-		       strchr(" ,;", found.ptr[end + 1]) == NULL) {
-			ssize_t more = span_find(
-				span_skip(found, (size_t)end + 1), '>');
-
-			end = more < 0 ? -1 : end + 1 + more;
-		}
+		end = find_close(found);
 		if (end < 0)
 			return false;
 		*ret = span_take(found, (size_t)end);
