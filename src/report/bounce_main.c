@@ -378,6 +378,7 @@ int main(int argc, char **argv)
 	control_say_ready(program.service);
 	if (poller_run(program.poller, &fault) != RC_OK)
 		log_fatal("%s", fault.text);
+	talloc_free(program.workers); /* its threads use all the rest */
 	talloc_free(program.service); /* watches that use the poller too */
 	talloc_free(mem);
 	return 0;
