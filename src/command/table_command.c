@@ -378,6 +378,8 @@ static int build_run(struct run *run)
 		if (rc != RC_OK)
 			log_fatal("%s", fault.text);
 	}
+	run->progress = NULL;
+	run->options.progress_arg = NULL;
 	return EXIT_SUCCESS;
 }
 
