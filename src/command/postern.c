@@ -43,6 +43,21 @@ void postern_usage(FILE *to, const char *program)
 	}
 }
 
+bool postern_usage_of(const char *name, FILE *to)
+{
+	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++) {
+		const struct subcommand *s = &subcommands[i];
+
+		if (strcmp(s->name, name) != 0)
+			continue;
+		fprintf(to, "postern %s%s%s - %s\n", s->name,
+			s->arguments[0] == '\0' ? "" : " ", s->arguments,
+			s->help);
+		return true;
+	}
+	return false;
+}
+
 /* To the person, and to the log. Once, when there is no log but standard
  * error. */
 static void say_both(const struct postern *postern, const char *text)

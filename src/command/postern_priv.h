@@ -31,6 +31,9 @@ NORETURN void postern_die(const struct postern *postern, const char *format,
 void postern_say(void *postern, const char *text); /* announce, as callback */
 void postern_usage(FILE *to, const char *program); /* all subcommands */
 
+/* One of them, in a line; false: there is none of that name. */
+bool postern_usage_of(const char *name, FILE *to);
+
 void postern_require_root(const struct postern *postern);
 /* The pid of the master; ends the program when there is none. */
 pid_t postern_require_running(const struct postern *postern);
