@@ -190,3 +190,21 @@ def test_too_many_recipients_become_errors(mx):
             s.send("RCPT TO:<jo@mx.test>").expect(reply)
         s.expect("421 4.7.0 mx.test Error: too many errors")
     mx.log.wait("disconnect from localhost[127.0.0.1] mail=1 rcpt=4/6 commands=5/7")
+
+
+REWRITE = """
+127.0.0.1:20251 inet n - n - - smtpd -o local_header_rewrite_clients=static:all
+127.0.0.1:20252 inet n - n - - smtpd -o local_header_rewrite_clients=check_address_map,inline:{{127.0.0.3=x}}
+127.0.0.1:20253 inet n - n - - smtpd -o local_header_rewrite_clients=permit_mynetworks
+"""
+
+
+def test_whose_headers_are_completed(postern):
+    mx = postern("mydestination = mx.test\nlocal_recipient_maps =\nmynetworks = 127.0.0.5\ndefer_transports = local\n"
+                 "myorigin = mx.test\n", extra_master=REWRITE)
+    for port, source, completed in ((20251, "127.0.0.4", True), (20252, "127.0.0.3", True), (20252, "127.0.0.4", False),
+                                    (20253, "127.0.0.5", True), (20253, "127.0.0.4", False)):
+        with Session(("127.0.0.1", port), source=source) as s:
+            queue_id = s.mail("a@b.test", "jo@mx.test", content="From: jo\r\nTo: ann\r\n\r\nx\r\n")
+        text = mx.command("postcat", "-q", queue_id).stdout
+        assert ("From: jo@mx.test" in text) == completed, (port, source)

@@ -80,21 +80,52 @@ static enum rc configure_bare_lf(struct smtpd_server *server,
 	return RC_OK;
 }
 
-static void configure_local_clients(struct smtpd_server *server)
+/* local_header_rewrite_clients: words, and tables of addresses. */
+static enum rc configure_local_clients(struct smtpd_server *server,
+				       struct fault *fault)
 {
-	struct span rest =
-		span_from(server->conf->v.local_header_rewrite_clients);
-	struct span word;
+	static const struct {
+		const char *word;
+		enum local_client bit;
+	} words[] = {
+		{ "permit_inet_interfaces", LOCAL_INET_INTERFACES },
+		{ "permit_mynetworks", LOCAL_MYNETWORKS },
+		{ "permit_sasl_authenticated", LOCAL_LOGGED_IN },
+		{ "permit_tls_clientcerts", LOCAL_TLS_CLIENTCERTS },
+		{ "permit_tls_all_clientcerts", LOCAL_TLS_ALL },
+		{ "check_address_map", 0 }, /* a table follows */
+	};
+	const struct conf_values *v = &server->conf->v;
+	struct span rest = span_from(v->local_header_rewrite_clients), word;
+	struct buf tables;
+	enum rc rc;
 
+	buf_init(&tables, server, 64 * 1024);
 	while (span_token(&rest, ", \t\r\n", &word)) {
-		server->local_is_inet |=
-			span_is_nocase(word, "permit_inet_interfaces");
-		server->local_is_mynetworks |=
-			span_is_nocase(word, "permit_mynetworks");
-		server->local_is_logged_in |=
-			span_is_nocase(word, "permit_sasl_authenticated");
-		server->local_is_all |= span_starts(word, "static:");
+		size_t i = 0;
+
+		while (i < ARRAY_LEN(words) &&
+		       !span_is_nocase(word, words[i].word))
+			i++;
+		if (i < ARRAY_LEN(words))
+			server->local_words |= words[i].bit;
+		else if (span_find(word, ':') > 0)
+			buf_addf(&tables, " %.*s", SPAN_FMT(word));
+		else
+			return fault_set(fault, RC_CONF, "4.3.5",
+					 "parameter "
+					 "local_header_rewrite_clients: bad "
+					 "word \"%.*s\"",
+					 SPAN_FMT(word));
 	}
+	rc = maps_open(server, server->conf, "local_header_rewrite_clients",
+		       buf_text(&tables), MAP_FOLD, &server->local_addresses,
+		       fault);
+	if (rc == RC_OK && (server->local_words & LOCAL_TLS_CLIENTCERTS))
+		rc = maps_open(server, server->conf, "relay_clientcerts",
+			       v->relay_clientcerts, MAP_FOLD,
+			       &server->relay_clientcerts, fault);
+	return rc;
 }
 
 /* Some word of a list of clients may be about names. */
@@ -211,8 +242,9 @@ enum rc smtpd_server_configure(struct smtpd_server *server, struct fault *fault)
 					   v->anvil_rate_time_unit);
 	server->exceptions_name_hosts =
 		names_hosts(v->smtpd_client_event_limit_exceptions);
-	configure_local_clients(server);
-	rc = open_maps(server, fault);
+	rc = configure_local_clients(server, fault);
+	if (rc == RC_OK)
+		rc = open_maps(server, fault);
 	if (rc == RC_OK)
 		rc = configure_proxy(server, fault);
 	if (rc == RC_OK)

@@ -45,6 +45,15 @@ enum ehlo_keyword {
 	EHLO_SILENT = 1 << 15, /* silent-discard */
 };
 
+/* Words of local_header_rewrite_clients. */
+enum local_client {
+	LOCAL_INET_INTERFACES = 1,
+	LOCAL_MYNETWORKS = 2,
+	LOCAL_LOGGED_IN = 4,
+	LOCAL_TLS_CLIENTCERTS = 8,
+	LOCAL_TLS_ALL = 16,
+};
+
 enum bare_lf_mode { BARE_LF_ACCEPT, BARE_LF_NORMALIZE, BARE_LF_REJECT };
 
 struct smtpd_server {
@@ -60,8 +69,9 @@ struct smtpd_server {
 	struct maps *tls_names; /* tls_server_sni_maps; NULL: none */
 	struct cleanup_service *cleanup;
 	struct restrictions *restrictions;
-	struct match_list *local_clients; /* local_header_rewrite_clients */
-	bool local_is_inet, local_is_mynetworks;
+	/* local_header_rewrite_clients */
+	int local_words; /* enum local_client bits */
+	struct maps *local_addresses, *relay_clientcerts; /* may be NULL */
 	struct match_list *mynetworks;
 	struct match_list *debug_peers;
 	struct match_list *limit_exceptions;
@@ -75,7 +85,6 @@ struct smtpd_server {
 	struct net_endpoint *proxy; /* smtpd_proxy_filter; NULL: none */
 	struct sasl *sasl; /* NULL: no AUTH */
 	struct match_list *sasl_exceptions;
-	bool local_is_logged_in, local_is_all;
 	struct match_list *xclient_hosts, *xforward_hosts;
 	struct client_table *clients;
 	bool exceptions_name_hosts; /* a name may exempt from limits */

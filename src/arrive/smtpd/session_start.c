@@ -10,24 +10,61 @@
 #include "arrive/smtpd/session.h"
 #include "sys/log.h"
 
-/* Words of local_header_rewrite_clients that are no tables. */
+/* An error in a table is as "not in it": headers stay as they are. */
+static bool is_in_table(struct maps *maps, const char *key)
+{
+	SCRATCH TALLOC_CTX *tmp = NULL;
+	struct fault fault = { 0 };
+	struct span value;
+	enum rc rc;
+
+	if (maps == NULL || key == NULL || key[0] == '\0' ||
+	    maps_is_empty(maps))
+		return false;
+	tmp = talloc_new(NULL);
+	rc = maps_lookup(maps, tmp, span_from(key), &value, &fault);
+	if (rc != RC_OK && rc != RC_NONE)
+		log_warning("local_header_rewrite_clients: %s", fault.text);
+	return rc == RC_OK;
+}
+
+static bool is_local_by_tls(const struct smtpd_session *s)
+{
+	const struct smtpd_server *server = s->server;
+	const struct tls_facts *facts;
+
+	if (s->tls == NULL || s->phase == PHASE_HANDSHAKE)
+		return false;
+	facts = tls_facts(s->tls);
+	if ((server->local_words & LOCAL_TLS_ALL) &&
+	    facts->trust >= TLS_TRUSTED)
+		return true;
+	return (server->local_words & LOCAL_TLS_CLIENTCERTS) &&
+	       (is_in_table(server->relay_clientcerts, facts->fingerprint) ||
+		is_in_table(server->relay_clientcerts, facts->key_fingerprint));
+}
+
+/* local_header_rewrite_clients */
 static bool is_local_client(const struct smtpd_session *s)
 {
 	const struct smtpd_server *server = s->server;
-	struct span name = span_from(s->client_name);
 	struct span address = span_from(s->client_address);
+	int words = server->local_words;
 	struct fault fault = { 0 };
 
-	if (server->local_is_all ||
-	    (server->local_is_logged_in && s->sasl_username != NULL))
+	if ((words & LOCAL_LOGGED_IN) && s->sasl_username != NULL)
 		return true;
-	if (server->local_is_inet &&
+	if ((words & LOCAL_INET_INTERFACES) &&
 	    (span_starts(address, "127.") || span_is(address, "::1") ||
 	     span_is(address, s->server_address)))
 		return true;
-	return server->local_is_mynetworks &&
-	       match_list_client(server->mynetworks, name, address, &fault) ==
-		       RC_OK;
+	if ((words & LOCAL_MYNETWORKS) &&
+	    match_list_client(server->mynetworks, span_from(s->client_name),
+			      address, &fault) == RC_OK)
+		return true;
+	return is_in_table(server->local_addresses, s->client_address) ||
+	       ((words & (LOCAL_TLS_ALL | LOCAL_TLS_CLIENTCERTS)) &&
+		is_local_by_tls(s));
 }
 
 static void settle_lf_rules(struct smtpd_session *s)

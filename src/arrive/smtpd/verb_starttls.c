@@ -114,6 +114,7 @@ enum tls_io session_tls_go_on(struct smtpd_session *s)
 	handshake_log(s);
 	certificate_check(s);
 	s->phase = PHASE_COMMAND;
+	session_login_changed(s);
 	if (!tls_facts(s->tls)->resumed && session_new_tls_is_refused(s)) {
 		if (s->verb >= 0)
 			s->counts[s->verb].good--;
