@@ -140,3 +140,7 @@ void tls_sessions_forget(struct tls_sessions *sessions, const char *key);
 MUST_CHECK enum rc tls_tickets_use(TALLOC_CTX *mem, SSL_CTX *ctx,
 				   const struct tls_config *config,
 				   struct fault *fault);
+/* OpenSSL's callback: 1 use it, 2 use it and give the client a new one, 0
+ * cannot, -1 failed. */
+int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
+		   EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt);

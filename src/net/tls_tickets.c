@@ -172,9 +172,8 @@ static void key_trace(SSL *ssl, int encrypt)
 			   encrypt ? "Issuing" : "Decrypting");
 }
 
-/* 1 use it, 2 use it and give the client a new one, 0 cannot, -1 failed. */
-static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
-		      EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
+int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
+		   EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
 {
 	struct tls_tickets *tickets =
 		SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
@@ -243,6 +242,6 @@ enum rc tls_tickets_use(TALLOC_CTX *mem, SSL_CTX *ctx,
 	}
 	talloc_set_destructor(tickets, tickets_close);
 	SSL_CTX_set_app_data(ctx, tickets);
-	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, tls_ticket_key);
 	return RC_OK;
 }

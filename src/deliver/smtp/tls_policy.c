@@ -183,6 +183,8 @@ static bool attribute_take(const struct line *line, struct span word)
 	    value.len == 0)
 		return line_bad(line, "malformed attribute/value pair", word,
 				"");
+	name = span_trim(name);
+	value = span_trim(value);
 	for (size_t i = 0; i < ARRAY_LEN(attributes); i++)
 		if (span_is_nocase(name, attributes[i].name))
 			return attributes[i].take(line, value);
@@ -205,10 +207,12 @@ static bool word_next(struct span *text, struct span *ret_word)
 	return true;
 }
 
-static enum rc policy_parse(const struct line *line, struct span text,
-			    struct fault *fault)
+enum rc smtp_tls_policy_read(const struct smtp_settings *settings,
+			     const struct nexthop *hop, struct span text,
+			     struct smtp_tls_policy *policy,
+			     struct fault *fault)
 {
-	struct smtp_tls_policy *policy = line->policy;
+	const struct line here = { settings, policy, hop }, *line = &here;
 	struct span word;
 
 	if (!span_token(&text, policy_separators, &word)) {
@@ -346,7 +350,6 @@ enum rc smtp_tls_policy_find(TALLOC_CTX *mem,
 			     struct fault *fault)
 {
 	struct smtp_tls_policy *policy = mem_new(mem, struct smtp_tls_policy);
-	const struct line line = { settings, policy, hop };
 	struct span text;
 	enum rc rc = RC_NONE;
 
@@ -354,7 +357,8 @@ enum rc smtp_tls_policy_find(TALLOC_CTX *mem,
 	if (maps != NULL && !maps_is_empty(maps)) {
 		rc = policy_lookup(mem, maps, hop, &text, fault);
 		if (rc == RC_OK)
-			rc = policy_parse(&line, text, fault);
+			rc = smtp_tls_policy_read(settings, hop, text, policy,
+						  fault);
 		else if (rc != RC_NONE)
 			log_warning("TLS policy table of %s: %s", hop->text,
 				    fault->text);

@@ -38,6 +38,13 @@ struct smtp_tls_policy {
 	bool tlsa_insecure_mx;
 };
 
+/* A line of the table: "secure match=.example.com:example.com". Children of
+ * policy. */
+MUST_CHECK enum rc smtp_tls_policy_read(const struct smtp_settings *settings,
+					const struct nexthop *hop,
+					struct span text,
+					struct smtp_tls_policy *policy,
+					struct fault *fault);
 MUST_CHECK enum rc
 smtp_tls_policy_find(TALLOC_CTX *mem, const struct smtp_settings *settings,
 		     struct maps *policy_maps, const struct nexthop *hop,

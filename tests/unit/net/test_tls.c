@@ -841,6 +841,117 @@ static void protocol_lists_mean_what_they_say(void **state)
 	}
 }
 
+static void exclusions_come_off_the_grade(void **state)
+{
+	static const struct {
+		const char *grade, *exclude, *more, *want; /* NULL: refused */
+	} cases[] = {
+		{ "high", "aNULL, MD5, CAMELLIA", "",
+		  "HIGH:@STRENGTH:!aNULL:!MD5:!CAMELLIA" },
+		{ "high", "aNULL:MD5", "3DES", "HIGH:@STRENGTH:!aNULL:!MD5:!3DES" },
+		{ "HIGH", "", "", "HIGH:@STRENGTH" },
+		{ "medium", "", "", "MEDIUM" },
+		{ "low", "", "", "MEDIUM" },
+		{ "export", "", "", "MEDIUM" },
+		{ "null", "", "", "eNULL:!aNULL" },
+		{ "best", "", "", NULL },
+	};
+	const struct tls_config config = { .prefix = "smtp",
+					   .high_ciphers = "HIGH:@STRENGTH",
+					   .medium_ciphers = "MEDIUM" };
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+		const struct tls_strength strength = {
+			.grade = cases[i].grade,
+			.exclude = cases[i].exclude,
+			.exclude_more = cases[i].more,
+		};
+		struct fault fault;
+		char *list;
+		enum rc rc = tls_ciphers_make(tmp, &config, &strength, false,
+					      &list, &fault);
+
+		print_message("  %s without %s %s\n", cases[i].grade,
+			      cases[i].exclude, cases[i].more);
+		assert_int_equal(rc, cases[i].want != NULL ? RC_OK : RC_CONF);
+		if (rc == RC_OK)
+			assert_string_equal(list, cases[i].want);
+	}
+}
+
+static void tlsa_records_are_usable_or_not(void **state)
+{
+	static const struct {
+		const char *why;
+		uint8_t head[3];
+		size_t size;
+		bool usable;
+	} cases[] = {
+		{ "3 1 1", { 3, 1, 1 }, 32, true },
+		{ "2 0 2", { 2, 0, 2 }, 64, true },
+		{ "3 0 1, too short", { 3, 0, 1 }, 31, false },
+		{ "3 0 2, too long", { 3, 0, 2 }, 65, false },
+		{ "usage 0", { 0, 0, 1 }, 32, false },
+		{ "usage 1", { 1, 1, 1 }, 32, false },
+		{ "usage 4", { 4, 1, 1 }, 32, false },
+		{ "selector 2", { 3, 2, 1 }, 32, false },
+		{ "matching 3", { 3, 1, 3 }, 32, false },
+		{ "no certificate", { 3, 0, 0 }, 40, false },
+		{ "no key", { 2, 1, 0 }, 40, false },
+	};
+	struct tls_tlsa tlsa;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char rdata[80] = { 0 };
+
+		print_message("  %s\n", cases[i].why);
+		memcpy(rdata, cases[i].head, 3);
+		assert_true(tls_tlsa_read(
+			(struct span){ rdata, cases[i].size + 3 }, &tlsa));
+		assert_int_equal(tls_tlsa_is_usable(&tlsa), cases[i].usable);
+	}
+	assert_false(tls_tlsa_read(SPAN_OF("abc"), &tlsa));
+	assert_false(tls_tlsa_read(SPAN_OF(""), &tlsa));
+}
+
+/* What one process gives out, another one of the instance takes back. */
+static void ticket_keys_are_shared_through_one_file(void **state)
+{
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct tls_config config = { .prefix = "smtpd",
+				     .cert_file = files.chain,
+				     .key_file = files.key,
+				     .session_timeout_s = 3600,
+				     .sessions = true };
+	struct tls_server *servers[2];
+	unsigned char names[2][80];
+	struct fault fault;
+
+	assert_int_equal(tls_tickets_create(&config.ticket_fd, &fault), RC_OK);
+	for (size_t i = 0; i < 2; i++) {
+		EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+		EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+		EVP_MAC_CTX *hmac = EVP_MAC_CTX_new(mac);
+		unsigned char iv[EVP_MAX_IV_LENGTH];
+		SSL *ssl;
+
+		assert_int_equal(
+			tls_server_open(tmp, &config, &servers[i], &fault),
+			RC_OK);
+		ssl = SSL_new(servers[i]->context.ctx);
+		assert_int_equal(tls_ticket_key(ssl, names[i], iv, cipher, hmac,
+						1),
+				 1);
+		SSL_free(ssl);
+		EVP_MAC_CTX_free(hmac);
+		EVP_MAC_free(mac);
+		EVP_CIPHER_CTX_free(cipher);
+	}
+	assert_memory_equal(names[0], names[1], 16);
+	close(config.ticket_fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -858,6 +969,9 @@ int main(void)
 		cmocka_unit_test(bad_files_and_settings_are_one_clear_line),
 		cmocka_unit_test(names_match_as_rfc_6125_says),
 		cmocka_unit_test(protocol_lists_mean_what_they_say),
+		cmocka_unit_test(exclusions_come_off_the_grade),
+		cmocka_unit_test(tlsa_records_are_usable_or_not),
+		cmocka_unit_test(ticket_keys_are_shared_through_one_file),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
