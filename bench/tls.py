@@ -31,6 +31,7 @@ default_transport = discard:
 mydestination =
 """
 CLIENT = """
+myhostname = near.test
 relayhost = [127.0.0.1]:{port}
 smtp_tls_security_level = encrypt
 smtp_tls_session_cache_database = btree:${{data_directory}}/smtp_scache
@@ -110,11 +111,15 @@ def idle(run, kind, count):
 
 def one_round(run, kind):
     for key in run.args.keys.split(","):
-        sessions(run, kind, key, ["-new", "-tls1_3"], "new sessions, TLSv1.3")
-        sessions(run, kind, key, ["-reuse", "-tls1_2"], "resumed sessions, TLSv1.2")
-        tls_relay(run, kind, key, "no")
-    tls_relay(run, kind, "ecdsa", "yes")
-    idle(run, kind, 1000 if kind == "postern" else 50)
+        if "new" in run.args.only:
+            sessions(run, kind, key, ["-new", "-tls1_3"], "new sessions, TLSv1.3")
+        if "resumed" in run.args.only:
+            sessions(run, kind, key, ["-reuse", "-tls1_2"], "resumed sessions, TLSv1.2")
+        if "relay" in run.args.only:
+            tls_relay(run, kind, key, "no")
+            tls_relay(run, kind, key, "yes")
+    if "idle" in run.args.only:
+        idle(run, kind, 1000 if kind == "postern" else 50)
 
 
 def main():
@@ -125,6 +130,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--keys", default="ecdsa,rsa")
+    parser.add_argument("--only", default="new,resumed,relay,idle")
     parser.add_argument("--kinds", default="postern,reference")
     run = Bench(parser.parse_args())
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-tls-"))
