@@ -534,14 +534,18 @@ def test_a_running_server(tables, postern, pytestconfig, kind):
         others -= {"libldap-2.5.so"} if kind == "pgsql" else set()  # libpq brings it
         assert not any(library in maps for maps in loaded.values() for library in others)
 
+    if reference and kind == "sqlite":
+        return  # its servers end when SQL is bad
     table.stop()
     try:
         wait.until(lambda: rcpt(mx.port, A).startswith("451 4.3.0"), "451 of a table that fails", 20)
-        assert rcpt(port, "free@example.test").startswith("451 4.3.")
+        assert rcpt(port, "free@example.test").startswith("451 4.3.5")
         mx.log.wait(f"*warning: *{kind}:*")
+        if reference:
+            return  # it takes a minute to recover
         mx.sendmail("-f", "", "far@far.test", text="Subject: later\n\nx\n")
-        wait.until(lambda: mx.log.has("*to=<far@far.test>*status=deferred*") or mx.log.has("*warning: *far@far.test*") or
-                   not mx.queue.is_empty(), "the message in the queue")
+        mx.log.wait(f"*{kind}:*far@far.test*")
+        assert not mx.log.has("*to=<far@far.test>*status=sent*")
     finally:
         table.start()
     mx.log.wait("*to=<far@far.test>*status=sent*", 60)
