@@ -539,7 +539,7 @@ def test_a_running_server(tables, postern, pytestconfig, kind):
     table.stop()
     try:
         wait.until(lambda: rcpt(mx.port, A).startswith("451 4.3.0"), "451 of a table that fails", 20)
-        assert rcpt(port, "free@example.test").startswith("451 4.3.5")
+        assert rcpt(port, "free@example.test").startswith("451 4.3.")
         mx.log.wait(f"*warning: *{kind}:*")
         if reference:
             return  # it takes a minute to recover
