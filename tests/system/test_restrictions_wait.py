@@ -27,7 +27,7 @@ def test_sleep_holds_no_worker(postern):
     started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         list(pool.map(client, range(20)))
-    assert 1 <= time.monotonic() - started < 8
+    assert 0.95 < time.monotonic() - started < 8
     assert mx.is_listening()
 
 
@@ -36,7 +36,7 @@ def test_every_stage_can_wait(postern):
     for content in ("DATA\r\n", "BDAT 20\r\n"):
         started = time.monotonic()
         with Session(("127.0.0.1", 20026)) as s:
-            assert time.monotonic() - started >= 1
+            assert time.monotonic() - started > 0.95
             s.ehlo().send("MAIL FROM:<ann@client.test>").expect("250 *").send("RCPT TO:<root@mx.test>").expect("250 *")
             s.raw(content.encode())
             if content.startswith("DATA"):
@@ -44,5 +44,5 @@ def test_every_stage_can_wait(postern):
             else:
                 s.raw(b"Subject: x\r\n\r\nbody\r\n").expect("250 2.0.0 Ok: 20 bytes")
                 s.send("BDAT 2 LAST").raw(b"\r\n").expect("250 2.0.0 Ok: 22 bytes queued as *")
-            assert time.monotonic() - started >= 4
+            assert time.monotonic() - started > 3.9
             s.send("QUIT").expect("221 *")
