@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT / "tests/system"), str(ROOT / "bench")]
 MAIN_CF = """
 mynetworks = 127.0.0.1/32
 local_recipient_maps =
+in_flow_delay = 0
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 default_process_limit = 200
@@ -87,6 +88,8 @@ def measure(args, kind, stage, turn):
         beside = heard(load(args, slow_port, 20, 202 + turn))
         waiting = heard(waiting)
     finally:
+        if args.log:
+            print(mta.log.text()[-args.log:])
         mta.stop()
         mta.remove()
     return {"typical list": result, "no list needed": alone, "no list needed, 100 clients wait 2 s": beside, "those who wait": waiting}
@@ -98,6 +101,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--only", choices=("postern", "reference"))
+    parser.add_argument("--log", type=int, default=0, help="print so much of the end of the log")
     parser.add_argument("--json", type=pathlib.Path)
     args = parser.parse_args()
     args.build = args.build.resolve()

@@ -92,6 +92,9 @@ static int options_set(struct ub_ctx *context, bool dnssec)
 		/* A server that comes back is noticed soon. */
 		{ "infra-host-ttl:", "30" },
 		{ "infra-keep-probing:", "yes" },
+		/* One server answers for all names, some of which take long:
+		 * that others were quick must not end the wait for those. */
+		{ "infra-cache-min-rtt:", "3000" },
 		{ "cache-max-negative-ttl:", "60" },
 		{ "outgoing-range:", "512" },
 		{ "num-queries-per-thread:", "512" },
