@@ -29,13 +29,15 @@ struct tls_probe {
 
 static void usage(FILE *to)
 {
-	fputs("usage: postern tls-probe [--json] [--ca FILE] [--port N] "
-	      "[--timeout S] DOMAIN...\n"
+	fputs("usage: postern tls-probe [OPTION...] DOMAIN...\n"
 	      "Look at the TLS of every mail host of a domain; no mail is "
 	      "sent.\n"
-	      "DOMAIN        example.com, [mx.example.com], [192.0.2.1]:587\n"
-	      "--ca FILE     trust these authorities (default: "
+	      "DOMAIN is example.com, [mx.example.com] or [192.0.2.1]:587.\n"
+	      "  --json         for programs\n"
+	      "  --ca FILE      trust these authorities (default: "
 	      "smtp_tls_CAfile, or the system's)\n"
+	      "  --port N       another port than 25\n"
+	      "  --timeout S    seconds to wait for a host (default 10)\n"
 	      "Prints a line for smtp_tls_policy_maps. Exit status: 0 all "
 	      "hosts speak TLS, 1 not all.\n",
 	      to);

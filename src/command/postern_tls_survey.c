@@ -48,18 +48,23 @@ struct tls_survey {
 
 static void usage(FILE *to)
 {
-	fputs("usage: postern tls-survey [--json | --csv] [--group FILE] "
-	      "[--least PERCENT] [--jobs N] [--timeout S] [--hosts N] "
-	      "[--ca FILE] FILE\n"
+	fputs("usage: postern tls-survey [OPTION...] FILE\n"
 	      "Count the recipients (or domains) in FILE by domain and see how "
 	      "well each domain\n"
 	      "takes mail over TLS. \"-\" is standard input; no mail is sent.\n"
-	      "--group FILE     lines \"inbox.ru mail.ru\": the first counts "
-	      "as the second\n"
-	      "--least PERCENT  domains with less are \"other\" (default 1)\n"
-	      "--jobs N         domains at once (default 20)\n"
-	      "--hosts N        look at N mail hosts of each domain (default "
-	      "1; 0: all)\n",
+	      "  --json             all domains, for programs\n"
+	      "  --csv              the same as a table\n"
+	      "  --group FILE       lines \"inbox.ru mail.ru\": the first "
+	      "counts as the second\n"
+	      "  --least PERCENT    domains with less are \"other\" "
+	      "(default 1)\n"
+	      "  --jobs N           domains at once (default 20)\n"
+	      "  --hosts N          look at N mail hosts of each domain "
+	      "(default 1; 0: all)\n"
+	      "  --ca FILE          trust these authorities (default: "
+	      "smtp_tls_CAfile, or the system's)\n"
+	      "  --port N           another port than 25\n"
+	      "  --timeout S        seconds to wait for a host (default 10)\n",
 	      to);
 }
 
