@@ -62,7 +62,8 @@ def sessions(run, kind, key, flags, name):
 
 def tls_relay(run, kind, key, reuse):
     far = run.start(kind, SERVER.format(level="encrypt", chain=run.pairs[key].chain))
-    near = run.start(kind, CLIENT.format(port=far.port, reuse=reuse))
+    near = run.start(kind, CLIENT.format(port=far.port, reuse=reuse),
+                     extra_master="tlsproxy unix - - n - 0 tlsproxy\n")
     name = f"TLS relay, {key}{', connections kept' if reuse == 'yes' else ''}"
     count = run.args.messages
     try:
