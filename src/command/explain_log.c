@@ -17,9 +17,8 @@ enum { BUCKETS = 1 << 14, OPEN_MAX = 100000, LINE_MAX_BYTES = 64 * 1024 };
 struct entry {
 	struct entry *next;		/* in its bucket */
 	struct entry *older, *younger;
-	char *key;
+	struct span key; /* a NUL is a byte of it */
 	struct explain_session session;
-	char *client;
 	bool has_client;
 };
 
@@ -45,14 +44,14 @@ static struct entry *entry_find(const struct explain_log *log, struct span key)
 {
 	struct entry *entry = log->buckets[bucket_of(key)];
 
-	while (entry != NULL && !span_is(key, entry->key))
+	while (entry != NULL && !span_eq(key, entry->key))
 		entry = entry->next;
 	return entry;
 }
 
 static void entry_drop(struct explain_log *log, struct entry *entry)
 {
-	struct entry **at = &log->buckets[bucket_of(span_from(entry->key))];
+	struct entry **at = &log->buckets[bucket_of(entry->key)];
 
 	while (*at != entry)
 		at = &(*at)->next;
@@ -82,7 +81,7 @@ static void entry_end(struct explain_log *log, struct entry *entry)
 {
 	if (entry->has_client && entry->session.has_sender &&
 	    entry->session.recipient_count > 0) {
-		entry->session.id = entry->key;
+		entry->session.id = mem_span_dup(entry, entry->key);
 		hand_over(log, &entry->session);
 	}
 	entry_drop(log, entry);
@@ -98,7 +97,7 @@ static struct entry *entry_get(struct explain_log *log, struct span key)
 	if (log->count >= OPEN_MAX)
 		entry_end(log, log->oldest);
 	entry = mem_new(log, struct entry);
-	entry->key = mem_span_dup(entry, key);
+	entry->key = mem_span_copy(entry, key);
 	entry->next = *bucket;
 	*bucket = entry;
 	entry->older = log->youngest;

@@ -127,6 +127,8 @@ static void sessions_are_found_in_logs_of_several_kinds(void **state)
 	log = explain_log_new(all.mem, gather, &all);
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
 		explain_log_line(log, span_from(lines[i]));
+	explain_log_line(log, SPAN_OF("x postfix/smtpd[1]: A\0B: "
+				      "client=a.test[192.0.2.1]"));
 	explain_log_end(log);
 	assert_string_equal(
 		buf_text(&all.text),
