@@ -222,6 +222,16 @@ def test_answers_from_outside(mx):
     assert failed["outcome"] in ("deferred", "accepted")
 
 
+def test_nothing_is_touched(mx):
+    """ETRN flushes nothing, an early queue file is not made."""
+    answer = explain(mx.config, "--client", "ok.test[192.0.2.5]", "--helo", "a.test", "--etrn", "relay.test",
+                     "-o", "fast_flush_domains=relay.test")
+    assert (answer["stage"], answer["reply"]) == ("ETRN", "250 Queuing started")
+    answer = explain(mx.config, "--client", "ok.test[192.0.2.5]", "--helo", "a.test", "--from", "j@a.test", "--to",
+                     "jo@example.test", "-o", "smtpd_delay_open_until_valid_rcpt=no", "-o", "queue_directory=/nowhere")
+    assert answer["outcome"] == "accepted"
+
+
 def test_a_zone_file(mx, tmp_path):
     zone = tmp_path / "zone"
     zone.write_text("# names\n5.2.0.192.in-addr.arpa PTR liar.test\nliar.test A 192.0.2.99\nliar.test A 192.0.2.98\n")
@@ -319,3 +329,85 @@ def postern_log_of_watched(postern):
         mydestination = mx.test
         smtpd_peername_lookup = no
     """)
+
+
+EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "docs/examples/gate"
+
+
+needs_example = pytest.mark.skipif(not (EXAMPLE / "main.cf").exists(), reason="no such example")
+
+
+def explained(config):
+    """Each session of the example, as people see it; the example is said to be in /etc/postfix."""
+    text = []
+    for line in (config / "sessions").read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        attributes = [word.split("=", 1) for word in line.split()]
+        args = [f"--{name}={value}" for name, value in attributes if name != "id"]
+        answer = run("--config", config, "--zone", config / "zone", "--dns-default", "none", *args).stdout
+        text.append(f"## {dict(attributes)['id']}\n\n{answer.replace(str(config), '/etc/postfix')}")
+    return "\n".join(text)
+
+
+@needs_example
+def test_the_example_is_explained():
+    """docs/examples/gate/explained.txt is what is said today; POSTERN_UPDATE=1 writes it anew."""
+    file = EXAMPLE / "explained.txt"
+    if os.environ.get("POSTERN_UPDATE"):
+        file.write_text(explained(EXAMPLE))
+    assert file.read_text() == explained(EXAMPLE)
+
+
+DEBIAN = """
+    smtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)
+    biff = no
+    append_dot_mydomain = no
+    readme_directory = no
+    smtpd_tls_security_level = may
+    smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
+    mydestination = $myhostname, localhost.$mydomain, localhost
+    relayhost =
+    mailbox_size_limit = 0
+    recipient_delimiter = +
+"""
+DEBIAN_MASTER = """
+submission inet n - y - - smtpd
+  -o smtpd_tls_security_level=encrypt
+  -o smtpd_tls_auth_only=yes
+  -o smtpd_reject_unlisted_recipient=no
+  -o smtpd_recipient_restrictions=
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+"""
+
+
+def findings(mx):
+    said = mx.command("postern", "-c", mx.config, "check", check=False).stderr
+    return [line for line in said.splitlines() if "restriction" in line]
+
+
+@needs_example
+@pytest.mark.postern_only("the reference has no such check")
+def test_no_alarm_about_configurations_that_work(postern):
+    assert findings(postern(DEBIAN, extra_master=DEBIAN_MASTER, start=False)) == []
+    own = ("myhostname", "mydomain", "mynetworks", "alias_maps", "compatibility_level")
+    lines = (EXAMPLE / "main.cf").read_text().splitlines()
+    mx = postern(start=False)
+    for file in EXAMPLE.iterdir():
+        if file.name != "main.cf":
+            (mx.config / file.name).write_text(file.read_text())
+    with open(mx.config / "main.cf", "a") as main:
+        main.write("\n".join(line for line in lines if not line.startswith(own)) + "\n")
+    assert findings(mx) == []
+
+
+@pytest.mark.postern_only("the reference has no such check")
+def test_alarm_with_file_and_line(postern):
+    mx = postern("smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = permit, reject_unauth_destination\n",
+                 extra_master="127.0.0.1:21799 inet n - n - - smtpd -o smtpd_helo_restrictions=reject_nonsense\n", start=False)
+    said = findings(mx)
+    assert any(re.search(r"main\.cf, line \d+: smtpd_recipient_restrictions: reject_unauth_destination is never reached", x)
+               for x in said), said
+    assert any("master.cf, line" in x and "there is no restriction \"reject_nonsense\"" in x for x in said), said
+    assert any("strangers" in x for x in said), said
+    assert mx.command("postern", "-c", mx.config, "check", check=False).returncode == 1

@@ -105,6 +105,8 @@ enum rc transaction_open(struct smtpd_session *s, struct fault *fault)
 	};
 	enum rc rc;
 
+	if (s->server->rehearsal != NULL)
+		return RC_OK;
 	fill_client(s, &origin);
 	if (t->mail.envid.ptr != NULL)
 		origin.dsn_envid = mem_span_dup(t, t->mail.envid);

@@ -46,7 +46,8 @@ static enum verb_result flush_domain(struct smtpd_session *s, TALLOC_CTX *tmp,
 		session_reply(s, "458 Unable to queue messages");
 		return VERB_FAILED;
 	}
-	if (flush_site(tmp, name, &fault) != RC_OK) {
+	if (s->server->rehearsal == NULL &&
+	    flush_site(tmp, name, &fault) != RC_OK) {
 		log_warning("ETRN %s: %s", name, fault.text);
 		session_reply(s, "458 Unable to queue messages");
 		return VERB_FAILED;
