@@ -11,6 +11,7 @@ import tempfile
 import pytest
 
 from world import databases, wait
+from world.session import Session
 
 # key, results
 ENTRIES = [
@@ -26,6 +27,7 @@ ENTRIES = [
     ("gap@example.test", ["x@box.test", "", "y@box.test"]),
     ("example.test", ["ok"]),
     ("bad@example.test", ["REJECT not this one"]),
+    ("hold@example.test", ["HOLD"]),
     ("far.test", ["discard:"]),
     ("far@far.test", ["discard:"]),
     ("plain", ["plain@box.test"]),
@@ -493,7 +495,6 @@ SERVICES = """\
 
 
 def rcpt(port, address):
-    from world.session import Session
     with Session(("127.0.0.1", port)) as s:
         s.ehlo()
         s.send("MAIL FROM:<>").expect("250 *")
@@ -534,6 +535,8 @@ def test_a_running_server(tables, postern, pytestconfig, kind):
         others -= {"libldap-2.5.so"} if kind == "pgsql" else set()  # libpq brings it
         assert not any(library in maps for maps in loaded.values() for library in others)
 
+    with Session(("127.0.0.1", port)) as s:
+        held = s.ehlo().mail("", "hold@example.test")
     if reference and kind == "sqlite":
         return  # its servers end when SQL is bad
     table.stop()
@@ -543,12 +546,15 @@ def test_a_running_server(tables, postern, pytestconfig, kind):
         mx.log.wait(f"*warning: *{kind}:*")
         if reference:
             return  # it takes a minute to recover
+        mx.command("postsuper", "-H", "ALL")
+        mx.log.wait(f"{held}: to=<*status=deferred*")
         mx.sendmail("-f", "", "far@far.test", text="Subject: later\n\nx\n")
-        mx.log.wait(f"*{kind}:*far@far.test*")
+        mx.log.wait(f"*far@far.test*{kind}:*")
         assert not mx.log.has("*to=<far@far.test>*status=sent*")
     finally:
         table.start()
     mx.log.wait("*to=<far@far.test>*status=sent*", 60)
+    mx.log.wait(f"{held}: to=<*status=sent*", 60)
     wait.until(lambda: rcpt(mx.port, A).startswith("250 "), "recovery", 60)
     assert rcpt(port, "bad@example.test").startswith("554 ")
 
