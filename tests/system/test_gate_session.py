@@ -28,6 +28,7 @@ PORTS = {
     "junk": (20210, "-o smtpd_junk_command_limit=3 -o smtpd_hard_error_limit=2"),
     "recipients": (20211, "-o smtpd_recipient_limit=2 -o smtpd_recipient_overshoot_limit=2 -o smtpd_hard_error_limit=2"),
 }
+PORTS["early"] = (20212, "-o smtpd_forbid_unauth_pipelining=no -o smtpd_data_restrictions=reject_unauth_pipelining")
 FILTER = "/^XX(.*)$/ NOOP$1\n/^rcpt to:<a>(.*)/i RCPT TO:<jo@mx.test>$1\n"
 
 
@@ -181,6 +182,16 @@ def test_junk_becomes_an_error_in_the_end(mx):
         s.expect("421 4.7.0 mx.test Error: too many errors")
     mx.log.wait("too many errors after NOOP from localhost[127.0.0.1]")
     mx.log.wait("disconnect from localhost[127.0.0.1] noop=6 commands=6")
+
+
+def test_who_does_not_wait_can_be_refused_by_a_restriction(mx):
+    with connect("early") as s:
+        s.ehlo().raw(b"MAIL FROM:<a@b>\r\nRCPT TO:<jo@mx.test>\r\n").expect("250 *").expect("250 *")
+        s.send("DATA").expect("354 *").raw(b"Subject: x\r\n\r\nx\r\n.\r\n").expect("250 *")  # all in order so far
+        s.raw(b"MAIL FROM:<a@b>\r\nRCPT TO:<jo@mx.test>\r\nDATA\r\nRSET\r\n").expect("250 *").expect("250 *")
+        s.expect("503 5.5.0 *: Data command rejected: Improper use of SMTP command pipelining").expect("250 *")
+        s.send("QUIT").expect("221 *")
+    mx.log.wait("improper command pipelining after DATA from localhost[127.0.0.1]: RSET\\r\\n")
 
 
 def test_too_many_recipients_become_errors(mx):

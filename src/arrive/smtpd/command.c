@@ -83,25 +83,33 @@ bool session_tls_required(const struct smtpd_session *s)
 /* More input came with a command after which the client has to wait. */
 static bool is_out_of_step(const struct smtpd_session *s, int traits)
 {
-	if (!s->server->conf->v.smtpd_forbid_unauth_pipelining ||
-	    s->input.len == 0)
+	if (s->input.len == 0)
 		return false;
 	return (traits & ENDS_PIPELINE) ||
 	       (!s->esmtp && s->verb >= 0 &&
 		!span_is(span_from(verbs[s->verb].name), "QUIT"));
 }
 
-static void refuse_out_of_step(struct smtpd_session *s)
+/* True: the session ends for it. Where that is allowed it stays known, for
+ * reject_unauth_pipelining. */
+static bool note_out_of_step(struct smtpd_session *s)
 {
+	bool ends = s->server->conf->v.smtpd_forbid_unauth_pipelining;
 	struct buf text;
 
+	if (s->out_of_step && !ends)
+		return false;
+	s->out_of_step = true;
 	buf_init(&text, s, 1024);
 	session_add_escaped(&text, span_take(s->input, 100));
 	log_info("improper command pipelining after %s from %s: %s", s->where,
 		 s->client_text, buf_text(&text));
 	buf_done(&text);
+	if (!ends)
+		return false;
 	session_reply(s, "554 5.5.0 Error: SMTP protocol synchronization");
 	session_end(s);
+	return true;
 }
 
 static void unknown_command(struct smtpd_session *s, struct span verb,
@@ -161,10 +169,8 @@ static void run_verb(struct smtpd_session *s, const struct smtp_verb *verb,
 	s->verb = (int)(verb - verbs);
 	s->where = verb->name;
 	count->total++;
-	if (is_out_of_step(s, verb->traits)) {
-		refuse_out_of_step(s);
+	if (is_out_of_step(s, verb->traits) && note_out_of_step(s))
 		return;
-	}
 	if (s->access_denied && verb->run != verb_quit) {
 		session_reply(s, "503 5.7.0 Error: access denied for %s",
 			      s->client_text);

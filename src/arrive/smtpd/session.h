@@ -104,6 +104,7 @@ struct smtpd_session {
 	int verb;	   /* index in the table of the command that runs */
 	const char *where; /* "after CONNECT": for the log */
 	bool bare_lf_seen;
+	bool out_of_step; /* sent more before it might */
 	bool skip_line;	   /* the rest of a command line that was too long */
 	uint64_t accepted_ms;
 	uint64_t request_ends_ms; /* smtpd_per_request_deadline; 0: none yet */
