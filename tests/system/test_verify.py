@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Address verification: probes, the replies they lead to, and the cache."""
 import concurrent.futures
+import os
+import signal
 import subprocess
 import time
 
@@ -287,3 +289,33 @@ def test_probes_beyond_the_limit_are_tried_later(postern, far):
         s.expect("250 *")
     mx.log.wait("to=<stuck@far.test>, *status=deliverable *")
     assert ask(mx.port, "more@far.test") == "250 2.1.5 Ok"
+
+
+@pytest.mark.postern_only("the reference looks at its process table in another way")
+def test_reload_and_the_death_of_the_service(postern, far):
+    mx = postern(MAIN, extra_master=PIPE)
+    assert ask(mx.port, "reload@far.test") == "250 2.1.5 Ok"
+    before = mx.pids("verify")
+    mx.reload()
+    assert ask(mx.port, "reload@far.test") == "250 2.1.5 Ok"
+    wait.until(lambda: len(mx.pids("verify")) == 1 and mx.pids("verify") != before, "the successor")
+    assert ask(mx.port, "reload@far.test") == "250 2.1.5 Ok"
+    assert probes(far, "reload@far.test") == 1
+    os.kill(mx.pids("verify")[0], signal.SIGKILL)
+    first = ask(mx.port, "killed@far.test")
+    assert first.startswith(("250 ", "450 4.1.1 ")), first
+    wait.until(lambda: ask(mx.port, "killed@far.test") == "250 2.1.5 Ok", "the next service")
+
+
+@pytest.mark.postern_only("the reference has no redis tables")
+def test_a_cache_at_a_redis_server(postern, far, redis_server):
+    mx = postern(MAIN.replace("btree:$data_directory/verify_cache", "redis:$config_directory/redis.cf"),
+                 extra_master=PIPE, start=False)
+    (mx.config / "redis.cf").write_text(f"hosts = 127.0.0.1:{redis_server.port}\nkey_format = verify:%s\n")
+    now = int(time.time())
+    redis_server.command("SET", "verify:known@far.test", f"2:0:{now - 10}:other host said no")
+    mx.start()
+    assert ask(mx.port, "known@far.test").endswith("undeliverable address: other host said no")
+    assert probes(far, "known@far.test") == 0
+    assert ask(mx.port, "redis@far.test") == "250 2.1.5 Ok"
+    wait.until(lambda: redis_server.command("GET", "verify:redis@far.test").startswith("0:0:"), "the entry")
