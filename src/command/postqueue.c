@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "command/maildrop_files.h"
 #include "command/mailq_format.h"
 #include "command/qmgr_client.h"
 #include "mail/address.h"
@@ -353,6 +354,33 @@ static void stored_found(void *arg, TALLOC_CTX *mem,
 	mailq_format_entry(&listing->format, &item);
 }
 
+static void maildrop_found(void *arg, const char *name, const struct stat *st,
+			   const struct maildrop_head *head)
+{
+	struct listing *listing = arg;
+	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	struct mailq_entry item = {
+		.queue_name = "maildrop",
+		.id = name,
+		.sender = head->sender,
+		.arrival_us = (uint64_t)st->st_mtim.tv_sec * 1000000,
+		.size_bytes = (uint64_t)st->st_size,
+		.count = head->recipient_count,
+		.is_last = true,
+	};
+	struct mailq_recipient *recipients =
+		mem_array(tmp, struct mailq_recipient, item.count);
+
+	for (size_t i = 0; i < item.count; i++)
+		recipients[i] = (struct mailq_recipient){
+			.address = head->recipients[i],
+			.original = head->recipients[i],
+			.reason = "",
+		};
+	item.recipients = recipients;
+	mailq_format_entry(&listing->format, &item);
+}
+
 /* No queue manager: from the files, by those who may read them. */
 static void list_stored(struct listing *listing, const struct conf *conf,
 			const char *why)
@@ -370,7 +398,8 @@ static void list_stored(struct listing *listing, const struct conf *conf,
 		why);
 	if (store_open(tmp, conf->v.queue_directory, STORE_READ_ONLY, &store,
 		       &fault) != RC_OK ||
-	    store_scan(store, stored_found, listing, &fault) != RC_OK)
+	    store_scan(store, stored_found, listing, &fault) != RC_OK ||
+	    maildrop_files_each(conf, maildrop_found, listing, &fault) != RC_OK)
 		fatal(EX_UNAVAILABLE, "%s", fault.text);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "command/maildrop_files.h"
 #include "command/postsuper_queue.h"
 #include "conf/log_setup.h"
 #include "queue/queue_id.h"
@@ -66,6 +67,15 @@ static const struct kind *kind_of(int option)
 	return NULL;
 }
 
+/* Of the operations only -d knows the maildrop. */
+static bool asks_for_maildrop(const struct super *super)
+{
+	for (char *const *name = super->queues; *name != NULL; name++)
+		if (strcmp(*name, "maildrop") == 0)
+			return true;
+	return *super->queues == NULL;
+}
+
 static void apply_one(struct super *super, const struct kind *kind,
 		      const char *id)
 {
@@ -88,6 +98,8 @@ static void apply_one(struct super *super, const struct kind *kind,
 		fprintf(stderr, "postsuper: fatal: %s\n", fault.text);
 		log_fatal("%s", fault.text);
 	}
+	if (kind->action == ADMIN_DELETE && asks_for_maildrop(super))
+		count += maildrop_files_delete(super->conf, id);
 	super->changed[kind - kinds] += count;
 	if (all || count == 0)
 		return;
@@ -155,7 +167,7 @@ static void parse(struct super *super, struct conf_source *source, int argc,
 static void check_queue_names(const struct super *super)
 {
 	static const char *const known[] = { "hold", "incoming", "active",
-					     "deferred" };
+					     "deferred", "maildrop" };
 
 	for (char *const *name = super->queues; *name != NULL; name++) {
 		bool good = false;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asking for what waits for one destination: ETRN, postqueue -s, sendmail -qR, postqueue -i."""
+import json
 import time
 
 import pytest
@@ -91,3 +92,15 @@ def test_when_it_is_down(postern):
                  ["postfix", "-c", mx.config, "flush"]):
         result = mx.command(*argv, check=False)
         assert result.returncode == 69 and "Cannot flush mail queue - mail system is down" in result.stderr, argv
+
+
+def test_mail_in_the_maildrop_is_listed_and_deleted(postern):
+    mx = postern(MAIN)
+    mx.stop()
+    mx.command("sendmail", "-f", "a@x.test", "nobody@mx.test", stdin="Subject: x\n\nhi\n")
+    assert "a@x.test\n" + " " * 41 + "nobody@mx.test\n" in mx.queue.listing()
+    found = json.loads(mx.command("postqueue", "-j").stdout)
+    assert (found["queue_name"], found["sender"], found["recipients"]) == (
+        "maildrop", "a@x.test", [{"address": "nobody@mx.test"}])
+    assert "Deleted: 1 message\n" in mx.command("postsuper", "-d", "ALL", check=False).stderr
+    assert list((mx.queue_dir / "maildrop").iterdir()) == []
