@@ -5,12 +5,13 @@
 
 #include "net/tls_priv.h"
 
-enum { SESSIONS_MAX = 4096 };
+enum { KEYS_MAX = 4096, SESSIONS_MAX = 16 };
 
 struct kept {
 	UT_hash_handle hh;
-	SSL_SESSION *session;
-	uint64_t until_s;
+	SSL_SESSION *sessions[SESSIONS_MAX]; /* the latest is the last */
+	int count;
+	uint64_t until_s; /* of the latest */
 	char *key;
 };
 
@@ -32,7 +33,8 @@ static uint64_t now_s(void)
 static void kept_drop(struct tls_sessions *sessions, struct kept *kept)
 {
 	HASH_DEL(sessions->table, kept);
-	SSL_SESSION_free(kept->session);
+	while (kept->count > 0)
+		SSL_SESSION_free(kept->sessions[--kept->count]);
 	talloc_free(kept);
 }
 
@@ -41,6 +43,18 @@ static struct kept *kept_find(struct tls_sessions *sessions, const char *key)
 	struct kept *kept;
 
 	HASH_FIND_STR(sessions->table, key, kept);
+	return kept;
+}
+
+static struct kept *kept_add(struct tls_sessions *sessions, const char *key)
+{
+	struct kept *kept = mem_new(NULL, struct kept);
+
+	if (HASH_COUNT(sessions->table) >= KEYS_MAX)
+		kept_drop(sessions, sessions->table);
+	kept->key = mem_strdup(kept, key);
+	HASH_ADD_KEYPTR(hh, sessions->table, kept->key, strlen(kept->key),
+			kept);
 	return kept;
 }
 
@@ -56,16 +70,16 @@ static int session_new(SSL *ssl, SSL_SESSION *session)
 		return 0;
 	pthread_mutex_lock(&sessions->lock);
 	kept = kept_find(sessions, key);
-	if (kept != NULL)
-		kept_drop(sessions, kept);
-	if (HASH_COUNT(sessions->table) >= SESSIONS_MAX)
-		kept_drop(sessions, sessions->table);
-	kept = mem_new(NULL, struct kept);
-	kept->key = mem_strdup(kept, key);
-	kept->session = session;
+	if (kept == NULL)
+		kept = kept_add(sessions, key);
+	if (kept->count == SESSIONS_MAX) {
+		SSL_SESSION_free(kept->sessions[0]);
+		memmove(kept->sessions, kept->sessions + 1,
+			(SESSIONS_MAX - 1) * sizeof(kept->sessions[0]));
+		kept->count--;
+	}
+	kept->sessions[kept->count++] = session;
 	kept->until_s = now_s() + (uint64_t)sessions->timeout_s;
-	HASH_ADD_KEYPTR(hh, sessions->table, kept->key, strlen(kept->key),
-			kept);
 	pthread_mutex_unlock(&sessions->lock);
 	return 1;
 }
@@ -110,11 +124,14 @@ void tls_sessions_use(struct tls_sessions *sessions, SSL *ssl, const char *key)
 	SSL_set_ex_data(ssl, sessions->ssl_index, mem_strdup(NULL, key));
 	pthread_mutex_lock(&sessions->lock);
 	kept = kept_find(sessions, key);
-	if (kept != NULL) {
-		if (kept->until_s > now_s())
-			SSL_set_session(ssl, kept->session);
-		/* A ticket is shown once; the server gives a new one. */
+	if (kept != NULL && kept->until_s <= now_s()) {
 		kept_drop(sessions, kept);
+	} else if (kept != NULL) {
+		SSL_set_session(ssl, kept->sessions[kept->count - 1]);
+		/* Each connection shows a ticket of its own, while there are
+		 * several; the server gives new ones. */
+		if (kept->count > 1)
+			SSL_SESSION_free(kept->sessions[--kept->count]);
 	}
 	pthread_mutex_unlock(&sessions->lock);
 }
