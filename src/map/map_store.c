@@ -16,6 +16,7 @@ struct store_table {
 	struct mem_table *small; /* all of it, or NULL */
 	void *handle;
 	pthread_mutex_t lock; /* handle */
+	bool is_ruined;	      /* under lock: nothing can be asked any more */
 	int fd;
 	struct file_stamp stamp;
 };
@@ -79,6 +80,7 @@ struct store_call {
 	void *each_arg;
 	struct fault *fault;
 	enum rc rc;
+	bool is_ruined; /* ask the handle nothing any more */
 };
 
 static void call_open(void *arg)
@@ -103,12 +105,22 @@ static void call_walk(void *arg)
 	c->rc = c->store->walk(c->handle, c->each, c->each_arg, c->fault);
 }
 
+/* A library that was left in the middle of a call. */
+static int leave_char_open(char *handle)
+{
+	return 0;
+}
+
 static enum rc guarded(void (*fn)(void *arg), struct store_call *call)
 {
 	if (bus_guard_run(fn, call))
 		return call->rc;
+	if (call->handle != NULL)
+		talloc_set_destructor((char *)call->handle, leave_char_open);
+	call->is_ruined = true;
 	return fault_set(call->fault, RC_TEMP, "4.3.0",
-			 "read %s: somebody has cut the file short",
+			 "read %s: the file is damaged, or somebody has cut "
+			 "it short",
 			 call->path);
 }
 
@@ -132,8 +144,10 @@ static enum rc store_open(TALLOC_CTX *mem, const struct map *map,
 			  const char *path, int fd, void **ret_handle,
 			  struct fault *fault)
 {
+	/* What is half open is left so. */
+	TALLOC_CTX *cage = talloc_new(NULL);
 	struct store_call call = { .store = map->driver->store,
-				   .mem = mem,
+				   .mem = cage,
 				   .map = map,
 				   .path = path,
 				   .fd = fd,
@@ -141,14 +155,18 @@ static enum rc store_open(TALLOC_CTX *mem, const struct map *map,
 	const char *problem = file_problem(call.store, fd);
 	enum rc rc;
 
-	if (problem != NULL)
+	if (problem != NULL) {
+		talloc_free(cage);
 		return fault_set(fault, RC_CONF, "4.3.5",
 				 "open database %s: %s; make it anew: postmap "
 				 "%s",
 				 path, problem, map->full_name);
+	}
 	rc = guarded(call_open, &call);
 	if (rc == RC_OK)
-		*ret_handle = call.handle;
+		*ret_handle = talloc_steal(mem, call.handle);
+	if (!call.is_ruined)
+		talloc_free(cage);
 	return rc;
 }
 
@@ -266,32 +284,46 @@ static enum rc handle_get(struct store_table *table, TALLOC_CTX *mem,
 				   .path = "table",
 				   .key = map_store_with_nul(tmp, key),
 				   .fault = fault };
-	enum rc rc = guarded(call_get, &call);
+	enum rc rc;
 
+	if (table->is_ruined)
+		return fault_set(fault, RC_TEMP, "4.3.0",
+				 "the file is damaged; make it anew");
+	rc = guarded(call_get, &call);
 	if (rc == RC_NONE) {
 		call.key = key;
 		rc = guarded(call_get, &call);
 	}
+	table->is_ruined = call.is_ruined;
 	if (rc == RC_OK)
 		*ret_value = without_nul(call.value);
 	return rc;
 }
 
-/* Ask the file itself. *ret_changed: it is not the file that was opened. */
+static bool large_has_changed(const struct store_table *table)
+{
+	struct file_stamp now;
+
+	return !file_stamp_of_fd(table->fd, &now) ||
+	       !file_stamp_content_eq(&now, &table->stamp);
+}
+
+/* Ask the file itself. *ret_changed: it is not the file that was opened, or was
+ * not any more when it was asked, by somebody who heeds no lock. */
 static enum rc large_get(struct store_table *table, TALLOC_CTX *mem,
 			 struct span key, struct span *ret_value,
 			 bool *ret_changed, struct fault *fault)
 {
-	struct file_stamp now;
 	enum rc rc;
 
 	pthread_mutex_lock(&table->lock);
 	rc = map_file_lock(table->fd, FILE_LOCK_SHARED, "table", fault);
 	if (rc == RC_OK) {
-		*ret_changed = !file_stamp_of_fd(table->fd, &now) ||
-			       !file_stamp_content_eq(&now, &table->stamp);
-		if (!*ret_changed)
+		*ret_changed = large_has_changed(table);
+		if (!*ret_changed) {
 			rc = handle_get(table, mem, key, ret_value, fault);
+			*ret_changed = large_has_changed(table);
+		}
 		if (map_file_lock(table->fd, FILE_UNLOCK, "table", NULL) !=
 		    RC_OK)
 			*ret_changed = true;

@@ -9,30 +9,41 @@
 static _Thread_local sigjmp_buf *way_out;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Outside a guard it is what it was: the end. */
-static void on_bus(int signal_number)
+/* Who had the signals before, and has them outside a guard. */
+static struct sigaction before_bus, before_segv;
+
+static void on_signal(int number)
 {
 	if (way_out != NULL)
 		siglongjmp(*way_out, 1);
-	signal(signal_number, SIG_DFL);
-	raise(signal_number);
+	/* The same read is made again, and fails again. */
+	sigaction(number, number == SIGBUS ? &before_bus : &before_segv, NULL);
 }
 
-static void handler_set(void)
+static void take(int number, struct sigaction *ret_before)
 {
 	/* Not blocked meanwhile, so that a guard saves no mask. */
-	struct sigaction action = { .sa_handler = on_bus,
+	struct sigaction action = { .sa_handler = on_signal,
 				    .sa_flags = SA_NODEFER };
+	struct sigaction old;
 
 	sigemptyset(&action.sa_mask);
-	sigaction(SIGBUS, &action, NULL);
+	if (sigaction(number, &action, &old) == 0 &&
+	    old.sa_handler != on_signal)
+		*ret_before = old;
+}
+
+void bus_guard_install(void)
+{
+	take(SIGBUS, &before_bus);
+	take(SIGSEGV, &before_segv);
 }
 
 bool bus_guard_run(void (*fn)(void *arg), void *arg)
 {
 	sigjmp_buf here;
 
-	pthread_once(&once, handler_set);
+	pthread_once(&once, bus_guard_install);
 	if (sigsetjmp(here, 0) != 0) {
 		way_out = NULL;
 		return false;

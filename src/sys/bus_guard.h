@@ -2,8 +2,9 @@
 /*
  * bus_guard - read a mapped file that somebody else may cut short.
  *
- * The kernel answers a read behind the end of a mapped file with SIGBUS, which
- * would end the process. Inside a guard the read fails instead.
+ * The kernel answers a read behind the end of a mapped file with SIGBUS, and a
+ * library that follows a pointer in a damaged file meets SIGSEGV: either would
+ * end the process. Inside a guard the read fails instead.
  *
  * Limits   fn must not take a lock, and what it has half made is the caller's
  *          to throw away. Guards do not nest.
@@ -13,5 +14,8 @@
 
 #include "base/compiler.h"
 
-/* false: the file got shorter, and fn was left in the middle. */
+/* false: fn was left in the middle. What it works on is in no good state and is
+ * better left alone, not even closed. */
 MUST_CHECK bool bus_guard_run(void (*fn)(void *arg), void *arg);
+/* Again, should something have taken the signals away. */
+void bus_guard_install(void);
