@@ -13,15 +13,20 @@ static enum rule_result unknown_word(struct evaluation *ev,
 	return rule_config_error(ev);
 }
 
-/* Permits are silent unless the operator asks for them. */
+/* What a rule permitted that asks no table and no policy service: those say it
+ * themselves. */
 static void log_permit(struct evaluation *ev, const struct rule_item *item)
 {
-	if (item->def == NULL || match_list_is_empty(ev->set->log_permit) ||
-	    match_list_domain(ev->set->log_permit, span_from(item->def->name),
-			      NULL) != RC_OK)
+	const struct rule_def *def = item->def;
+	enum rule_class class;
+
+	if (def == NULL || item->maps != NULL || item->policy != NULL)
 		return;
-	rule_note(ev, "permit", "action=%s for %s=%s", item->def->name,
-		  rule_class_name(ev->class), ev->subject);
+	class = def->traits & ENDS_LIST ? ev->class : (enum rule_class)def->arg;
+	rule_log_permit(ev, def->name, class,
+			def->traits & ENDS_LIST ? ev->subject
+						: rule_subject(ev, class),
+			NULL);
 }
 
 static enum rule_result item_run(struct evaluation *ev,

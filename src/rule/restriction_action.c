@@ -363,6 +363,16 @@ static enum rule_result act_list(struct access *a, struct span value)
 	return result;
 }
 
+/* Note it for who wants to see permits. */
+static enum rule_result permitted(struct access *a, struct span word,
+				  enum rule_result result)
+{
+	if (result == RULE_OK && !a->ev->state->discard)
+		rule_log_permit(a->ev, mem_span_dup(a->ev->mem, word), a->class,
+				a->subject, a->source);
+	return result;
+}
+
 enum rule_result access_act(struct access *a, struct span value)
 {
 	struct span rest, word;
@@ -378,12 +388,12 @@ enum rule_result access_act(struct access *a, struct span value)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++)
 		if (span_is_nocase(word, actions[i].name))
-			return actions[i].act(a, rest);
+			return permitted(a, word, actions[i].act(a, rest));
 	if (word.len == 3 && all_digits(word) && span_trim(rest).len > 0 &&
 	    (word.ptr[0] == '4' || word.ptr[0] == '5') &&
 	    span_to_u64(word, 599, &code))
 		return access_refuse(a, (int)code, rest);
 	if (all_digits(value))
-		return RULE_OK;
+		return permitted(a, word, RULE_OK);
 	return act_list(a, value);
 }

@@ -222,6 +222,11 @@ void rule_dns_begin(struct evaluation *ev, const char *name,
 /* Begin what may be asked in all that was not reached yet. */
 void rule_look_ahead(struct evaluation *ev);
 
+/* Permits are silent unless smtpd_log_access_permit_actions has the action.
+ * source: the table, or NULL. */
+void rule_log_permit(struct evaluation *ev, const char *action,
+		     enum rule_class class, const char *subject,
+		     const char *source);
 /* Plain "451 4.3.5 Server configuration error". */
 enum rule_result rule_config_error(struct evaluation *ev);
 /* Why DNS has no answer, without the question: "Host not found". */

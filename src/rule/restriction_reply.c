@@ -199,3 +199,16 @@ void rule_state_add(struct evaluation *ev, struct restriction_text **list,
 	one->next = *list; /* who has the list of before keeps it */
 	*list = one;
 }
+
+void rule_log_permit(struct evaluation *ev, const char *action,
+		     enum rule_class class, const char *subject,
+		     const char *source)
+{
+	if (match_list_is_empty(ev->set->log_permit) ||
+	    match_list_domain(ev->set->log_permit, span_from(action), NULL) !=
+		    RC_OK)
+		return;
+	rule_note(ev, "permit", "action=%s for %s=%s %s%s", action,
+		  rule_class_name(class), subject,
+		  source == NULL ? "" : "from ", source == NULL ? "" : source);
+}

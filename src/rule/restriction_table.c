@@ -73,8 +73,8 @@ static const struct rule_def defs[] = {
 
 	ACCESS("recipient", CLASS_OF_RECIPIENT),
 	HOST_ACCESS("recipient", RECIPIENT),
-	{ "permit_auth_destination", 0, rule_permit_auth, 0, NULL },
-	{ "permit_mx_backup", 0, rule_run_mx_backup, 0, rule_mx_backup_ahead },
+	{ "permit_auth_destination", 0, rule_permit_auth, CLASS_OF_RECIPIENT, NULL },
+	{ "permit_mx_backup", 0, rule_run_mx_backup, CLASS_OF_RECIPIENT, rule_mx_backup_ahead },
 	{ "reject_unauth_destination", GUARDS_RELAY, rule_run_unauth_destination, 0, NULL },
 	{ "defer_unauth_destination", GUARDS_RELAY, rule_run_unauth_destination, 100, NULL },
 	{ "reject_non_fqdn_recipient", 0, rule_run_non_fqdn_address, CLASS_OF_RECIPIENT, NULL },

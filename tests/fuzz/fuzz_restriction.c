@@ -39,6 +39,7 @@ static struct restrictions *set_open(void)
 		__builtin_trap();
 	conf->v.local_recipient_maps = "";
 	conf->v.alias_maps = "";
+	conf->v.smtpd_relay_restrictions = "reject_unauth_destination";
 	conf->v.smtpd_restriction_classes = "strict, loop";
 	if (resolver_open(NULL, conf, &resolver, &fault) != RC_OK ||
 	    recipient_lists_open(NULL, conf, resolver, &recipients, &fault) !=

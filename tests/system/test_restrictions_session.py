@@ -302,3 +302,16 @@ def test_a_slow_list_delays_only_those_who_need_it(postern, dns):
         results = [f.result() for f in slow]
     assert sorted(quick)[10] < 0.5
     assert all(reply == "250 2.1.5 Ok" and 1.9 < end - begin < 15 for begin, reply, end in results)
+
+
+def test_permits_are_logged_on_demand(postern, dns):
+    dns.host("mail.client.test", "127.0.0.9")
+    rules = ("permit", "check_client_access inline:{ 127.0.0.9=OK }", "permit_auth_destination", "check_sender_access inline:{ sender.test=12345 }", "permit_mynetworks")
+    mx = postern(BASE, extra_master="".join(service(i, smtpd_recipient_restrictions=rule, smtpd_relay_restrictions="reject_unauth_destination", mynetworks="127.0.0.9",
+                                                    smtpd_log_access_permit_actions="!permit_mynetworks, static:all") for i, rule in enumerate(rules)))
+    for i in range(len(rules)):
+        assert rcpt(i) == "250 2.1.5 Ok"
+    for action in ("permit for Recipient address=jo@mx.test ", "OK for Client host=mail.client.test[127.0.0.9] from inline:{ 127.0.0.9=OK }",
+                   "permit_auth_destination for Recipient address=jo@mx.test ", "12345 for Sender address=ann@sender.test from inline:{ sender.test=12345 }"):
+        mx.log.wait(f"NOQUEUE: permit: RCPT from mail.client.test[127.0.0.9]: action={action}; from=<ann@sender.test> to=<jo@mx.test> proto=ESMTP helo=<client.test>")
+    assert not mx.log.has("action=permit_mynetworks *")
