@@ -66,9 +66,9 @@ struct tls_config {
 	 * and the system's. */
 	const char *trust_anchor_files;
 	/* Server. */
-	const char *dh_param_file; /* smtpd_tls_dh1024_param_file */
-	const char *ticket_cipher; /* tls_session_ticket_cipher */
-	const char *library_file;  /* tls_config_file */
+	const char *dh_param_file;   /* smtpd_tls_dh1024_param_file */
+	const char *ticket_cipher;   /* tls_session_ticket_cipher */
+	const char *library_file;    /* tls_config_file */
 	const char *library_section; /* tls_config_name */
 	const char *dane_digests;    /* tls_dane_digests */
 	const char *fingerprint_digest;
@@ -179,7 +179,7 @@ struct tls_policy {
 	size_t tlsa_count;
 	const char *tlsa_domain;
 	bool tlsa_insecure_mx;
-	const char *session_key;   /* resume sessions of this peer; NULL: no */
+	const char *session_key; /* resume sessions of this peer; NULL: no */
 	/* For probes: a peer that is not who it must be is told by
 	 * tls_facts()->unmet, and the connection stays. */
 	bool keep_unmet;
@@ -211,14 +211,14 @@ struct tls_facts {
 	const char *server_signature; /* "RSA-PSS (2048 bits)"; NULL */
 	const char *server_digest;    /* "SHA256"; NULL */
 	const char *client_signature, *client_digest;
-	const char *peer_name;	     /* common name of the certificate, "" */
-	const char *issuer_name;     /* "" */
+	const char *peer_name;	      /* common name of the certificate, "" */
+	const char *issuer_name;      /* "" */
 	const char *subject, *issuer; /* the whole names, "/C=US/CN=x"; "" */
-	const char *fingerprint;     /* of the certificate, "" without one */
-	const char *key_fingerprint; /* of its public key */
+	const char *fingerprint;      /* of the certificate, "" without one */
+	const char *key_fingerprint;  /* of its public key */
 	/* "self-signed certificate", "untrusted issuer /CN=x"; NULL */
 	const char *why_untrusted;
-	int verify_code;	     /* X509_V_ERR_*, 0: the chain is good */
+	int verify_code;	  /* X509_V_ERR_*, 0: the chain is good */
 	const char *matched_name; /* of the certificate, by the policy; NULL */
 	const char *unmet; /* NULL: the policy is met; else the line that the
 			    * log should have */

@@ -84,7 +84,8 @@ static bool chain_add_cert(struct chain *chain, X509 *cert)
 	return chain->rest != NULL && sk_X509_push(chain->rest, cert) > 0;
 }
 
-static bool chain_add_object(struct chain *chain, const char *name, const unsigned char *der, long size)
+static bool chain_add_object(struct chain *chain, const char *name,
+			     const unsigned char *der, long size)
 {
 	if (strcmp(name, PEM_STRING_X509) == 0 ||
 	    strcmp(name, PEM_STRING_X509_TRUSTED) == 0 ||
@@ -137,8 +138,7 @@ static enum rc chain_files_load(const struct tls_context *context,
 	while (good && span_token(&rest, ", \t\r\n", &word)) {
 		BIO *file = BIO_new_file(mem_span_dup(tmp, word), "r");
 
-		good = file != NULL &&
-		       chain_read(&chain, file);
+		good = file != NULL && chain_read(&chain, file);
 		BIO_free(file);
 	}
 	good = good && chain_use(&chain);
@@ -148,8 +148,7 @@ static enum rc chain_files_load(const struct tls_context *context,
 	return RC_OK;
 }
 
-enum rc tls_certificates_load(struct tls_context *context,
-				 struct fault *fault)
+enum rc tls_certificates_load(struct tls_context *context, struct fault *fault)
 {
 	const struct tls_config *c = &context->config;
 	enum rc rc;
@@ -169,7 +168,6 @@ enum rc tls_certificates_load(struct tls_context *context,
 			       "eckey_file", c->eckey_file, fault);
 	return rc;
 }
-
 
 bool tls_chain_use(SSL *ssl, struct span pem)
 {

@@ -269,8 +269,8 @@ static const char *peer_fault(struct tls *tls, const struct tls_policy *policy)
 	if (policy->level == TLS_FINGERPRINT)
 		return tls_fingerprint_matches(facts, policy)
 			       ? NULL
-			       : tls_verify_text(
-					 tls, X509_V_ERR_DANE_NO_MATCH, NULL);
+			       : tls_verify_text(tls, X509_V_ERR_DANE_NO_MATCH,
+						 NULL);
 	if (policy->match_count > 0)
 		facts->matched_name = tls_cert_match(tls, cert, policy);
 	if (facts->trust != TLS_TRUSTED)

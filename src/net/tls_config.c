@@ -20,12 +20,12 @@ static void strength_load(const struct conf_values *v, enum side side,
 {
 	s->protocols = mandatory ? EITHER(tls_mandatory_protocols)
 				 : EITHER(tls_protocols);
-	s->grade = mandatory ? EITHER(tls_mandatory_ciphers)
-			     : EITHER(tls_ciphers);
+	s->grade =
+		mandatory ? EITHER(tls_mandatory_ciphers) : EITHER(tls_ciphers);
 	s->exclude = EITHER(tls_exclude_ciphers);
 	/* The mandatory list comes on top of the other. */
-	s->exclude_more = mandatory ? EITHER(tls_mandatory_exclude_ciphers)
-				    : "";
+	s->exclude_more =
+		mandatory ? EITHER(tls_mandatory_exclude_ciphers) : "";
 }
 
 static void files_load(const struct conf_values *v, enum side side,
@@ -61,8 +61,8 @@ static void library_load(const struct conf_values *v, struct tls_config *c)
 
 static const char *curves_of(const struct conf_values *v, enum side side)
 {
-	const char *grade = side == SIDE_SMTPD ? v->smtpd_tls_eecdh_grade
-					       : "auto";
+	const char *grade =
+		side == SIDE_SMTPD ? v->smtpd_tls_eecdh_grade : "auto";
 
 	if (strcmp(grade, "strong") == 0)
 		return v->tls_eecdh_strong_curve;

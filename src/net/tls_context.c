@@ -61,8 +61,8 @@ static enum rc anchors_load(struct tls_context *context, struct fault *fault)
 		char *path = mem_span_dup(tmp, word);
 
 		if (X509_STORE_load_file(store, path) != 1)
-			return tls_setting_bad(context, "trust_anchor_file", path,
-					   fault);
+			return tls_setting_bad(context, "trust_anchor_file",
+					       path, fault);
 	}
 	X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
 	return RC_OK;
@@ -80,10 +80,12 @@ static enum rc authorities_load(struct tls_context *context,
 	if (tls_is_set(c->ca_file) &&
 	    SSL_CTX_load_verify_file(ctx, c->ca_file) != 1)
 		return tls_setting_bad(context, "CAfile", c->ca_file, fault);
-	if (tls_is_set(c->ca_path) && SSL_CTX_load_verify_dir(ctx, c->ca_path) != 1)
+	if (tls_is_set(c->ca_path) &&
+	    SSL_CTX_load_verify_dir(ctx, c->ca_path) != 1)
 		return tls_setting_bad(context, "CApath", c->ca_path, fault);
 	if (c->append_default_ca && SSL_CTX_set_default_verify_paths(ctx) != 1)
-		return tls_setting_bad(context, "append_default_CA", "yes", fault);
+		return tls_setting_bad(context, "append_default_CA", "yes",
+				       fault);
 	SSL_CTX_set_verify_depth(ctx,
 				 c->verify_depth > 0 ? c->verify_depth : 9);
 	return RC_OK;
@@ -176,8 +178,8 @@ static enum rc options_apply(struct tls_context *context, struct fault *fault)
  * first context of a process decides. */
 static enum rc library_begin(const struct tls_config *c, struct fault *fault)
 {
-	const char *file = tls_is_set(c->library_file) ? c->library_file
-						       : "default";
+	const char *file =
+		tls_is_set(c->library_file) ? c->library_file : "default";
 	bool is_default = strcmp(file, "default") == 0;
 	OPENSSL_INIT_SETTINGS *settings;
 	uint64_t options = OPENSSL_INIT_LOAD_CONFIG;
@@ -202,11 +204,10 @@ static enum rc library_begin(const struct tls_config *c, struct fault *fault)
 	if (done == 1)
 		return RC_OK;
 	tls_error_text(why, sizeof(why));
-	return fault_set(fault, RC_CONF, "4.7.5",
-			 "tls_config_file = %s, tls_config_name = %s: %s", file,
-			 tls_is_set(c->library_section) ? c->library_section
-							: "",
-			 why);
+	return fault_set(
+		fault, RC_CONF, "4.7.5",
+		"tls_config_file = %s, tls_config_name = %s: %s", file,
+		tls_is_set(c->library_section) ? c->library_section : "", why);
 }
 
 /* The configuration outlives the snapshot it came from. */

@@ -130,10 +130,10 @@ enum rc tls_dane_apply(SSL *ssl, const struct tls_policy *policy,
 		const struct tls_tlsa *tlsa = &policy->tlsa[i];
 
 		if (tls_tlsa_is_usable(tlsa) &&
-		    SSL_dane_tlsa_add(
-			    ssl, tlsa->usage, tlsa->selector, tlsa->matching,
-			    (const unsigned char *)tlsa->data.ptr,
-			    tlsa->data.len) > 0)
+		    SSL_dane_tlsa_add(ssl, tlsa->usage, tlsa->selector,
+				      tlsa->matching,
+				      (const unsigned char *)tlsa->data.ptr,
+				      tlsa->data.len) > 0)
 			usable++;
 	}
 	ERR_clear_error();

@@ -184,8 +184,8 @@ static void peer_gather(struct tls *tls, X509 *cert)
 	facts->verify_code = (int)result;
 	facts->trust = result == X509_V_OK ? TLS_TRUSTED : TLS_UNTRUSTED;
 	if (result != X509_V_OK)
-		facts->why_untrusted = tls_verify_text(
-			tls, result, chain_end(tls->ssl, cert));
+		facts->why_untrusted =
+			tls_verify_text(tls, result, chain_end(tls->ssl, cert));
 }
 
 void tls_facts_gather(struct tls *tls)
@@ -247,8 +247,7 @@ static char *summary(TALLOC_CTX *mem, const struct tls *tls, const char *how,
 	return mem_printf(mem,
 			  "%s TLS connection %s %s %s%s%s: %s with cipher %s "
 			  "(%d/%d bits)%s",
-			  trust[facts->trust],
-			  how, direction, peer,
+			  trust[facts->trust], how, direction, peer,
 			  facts->servername != NULL ? " to " : "",
 			  facts->servername != NULL ? facts->servername : "",
 			  facts->protocol, facts->cipher, facts->cipher_bits,

@@ -25,14 +25,13 @@ static void unusable_log(const struct search *s, const char *name)
 {
 	for (size_t i = 0; i < s->policy->tlsa_count; i++) {
 		const struct tls_tlsa *tlsa = &s->policy->tlsa[i];
-		const char *what = tlsa->usage < 2 || tlsa->usage > 3
-					   ? "unsupported TLSA certificate "
-					     "usage"
-				   : tlsa->selector > 1
-					   ? "unsupported TLSA selector"
-				   : tlsa->matching > 2
-					   ? "unsupported TLSA matching type"
-					   : "malformed TLSA data";
+		const char *what =
+			tlsa->usage < 2 || tlsa->usage > 3
+				? "unsupported TLSA certificate "
+				  "usage"
+			: tlsa->selector > 1 ? "unsupported TLSA selector"
+			: tlsa->matching > 2 ? "unsupported TLSA matching type"
+					     : "malformed TLSA data";
 		struct buf hex;
 
 		if (tls_tlsa_is_usable(tlsa))
@@ -54,8 +53,8 @@ static void records_take(const struct search *s,
 
 	p->tlsa = mem_array(p, struct tls_tlsa,
 			    MIN_OF(answer->count, (size_t)TLS_TLSA_MAX) + 1);
-	for (size_t i = 0;
-	     i < answer->count && p->tlsa_count < TLS_TLSA_MAX; i++)
+	for (size_t i = 0; i < answer->count && p->tlsa_count < TLS_TLSA_MAX;
+	     i++)
 		if (tls_tlsa_read(answer->records[i].data,
 				  &p->tlsa[p->tlsa_count]))
 			p->tlsa_count++;
@@ -68,8 +67,8 @@ static enum rc domain_ask(const struct search *s, const char *domain,
 {
 	char *name = mem_printf(s->policy, "_%u._tcp.%s", s->hop->port, domain);
 	struct dns_answer *answer = NULL;
-	enum rc rc = dns_query(s->policy, s->dns, name, DNS_TLSA, &answer,
-			       fault);
+	enum rc rc =
+		dns_query(s->policy, s->dns, name, DNS_TLSA, &answer, fault);
 
 	if (rc != RC_OK && rc != RC_NONE) {
 		log_warning("DANE TLSA lookup problem: %s", fault->text);
@@ -202,11 +201,13 @@ static bool host_fits(const struct smtp_tls_policy *policy, const char *name)
 	return policy->mx_pattern_count == 0;
 }
 
-enum rc smtp_tls_policy_for_host(
-	TALLOC_CTX *mem, const struct smtp_settings *settings, struct dns *dns,
-	const struct nexthop *hop, const struct smtp_host *host,
-	const struct smtp_tls_policy *policy,
-	struct smtp_tls_policy **ret_policy, struct fault *fault)
+enum rc smtp_tls_policy_for_host(TALLOC_CTX *mem,
+				 const struct smtp_settings *settings,
+				 struct dns *dns, const struct nexthop *hop,
+				 const struct smtp_host *host,
+				 const struct smtp_tls_policy *policy,
+				 struct smtp_tls_policy **ret_policy,
+				 struct fault *fault)
 {
 	struct smtp_tls_policy *own = mem_new(mem, struct smtp_tls_policy);
 	const struct search search = { settings, dns, hop, host, own };
@@ -215,9 +216,10 @@ enum rc smtp_tls_policy_for_host(
 	*own = *policy;
 	if (!host_fits(policy, host->name))
 		return refuse(&search,
-			      mem_printf(own, "MX host %s is not one of those "
-					      "that the policy of the domain "
-					      "names",
+			      mem_printf(own,
+					 "MX host %s is not one of those "
+					 "that the policy of the domain "
+					 "names",
 					 host->name),
 			      fault);
 	if (policy->mx_pattern_count > 0 && own->match_count < TLS_MATCH_MAX)

@@ -118,16 +118,17 @@ static bool yes_or_no(const struct line *line, const char *name,
 	*ret_yes = span_is_nocase(value, "yes");
 	if (*ret_yes || span_is_nocase(value, "no"))
 		return true;
-	return line_bad(line, mem_printf(line->policy, "attribute %s: invalid "
-						       "value",
-					 name),
+	return line_bad(line,
+			mem_printf(line->policy,
+				   "attribute %s: invalid "
+				   "value",
+				   name),
 			value, "");
 }
 
 static bool take_reuse(const struct line *line, struct span value)
 {
-	return yes_or_no(line, "connection_reuse", value,
-			 &line->policy->reuse);
+	return yes_or_no(line, "connection_reuse", value, &line->policy->reuse);
 }
 
 /* OpenSSL 3.0 has none of RFC 7250; certificates are what is used then. */
@@ -226,8 +227,10 @@ enum rc smtp_tls_policy_read(const struct smtp_settings *settings,
 	}
 	while (word_next(&text, &word)) {
 		if (policy->level == TLS_NONE) {
-			line_bad(line, "ignoring attributes with security "
-				       "level", SPAN_OF("none"), "");
+			line_bad(line,
+				 "ignoring attributes with security "
+				 "level",
+				 SPAN_OF("none"), "");
 			break;
 		}
 		if (!attribute_take(line, word))
@@ -335,8 +338,8 @@ static enum rc dnssec_require(const struct smtp_settings *s,
 			    hop->host, tls_level_name(policy->level));
 		return configuration_bad(fault);
 	}
-	log_warning("%s: %s configured with dnssec lookups disabled",
-		    hop->host, tls_level_name(policy->level));
+	log_warning("%s: %s configured with dnssec lookups disabled", hop->host,
+		    tls_level_name(policy->level));
 	if (policy->level == TLS_DANE_ONLY)
 		return configuration_bad(fault);
 	policy->level = TLS_MAY;

@@ -626,7 +626,8 @@ static void what_is_no_handshake_ends_it(void **state)
 					    fds),
 				 0);
 		assert_int_equal(tls_accept(tmp, server_of(tmp, &theirs),
-					    fds[0], "peer[192.0.2.1]", &tls, &fault),
+					    fds[0], "peer[192.0.2.1]", &tls,
+					    &fault),
 				 RC_OK);
 		assert_int_equal(tls_handshake(tls, &fault), TLS_WANT_READ);
 		assert_int_equal(write(fds[1], cases[i].bytes, len), len);
@@ -848,7 +849,8 @@ static void exclusions_come_off_the_grade(void **state)
 	} cases[] = {
 		{ "high", "aNULL, MD5, CAMELLIA", "",
 		  "HIGH:@STRENGTH:!aNULL:!MD5:!CAMELLIA" },
-		{ "high", "aNULL:MD5", "3DES", "HIGH:@STRENGTH:!aNULL:!MD5:!3DES" },
+		{ "high", "aNULL:MD5", "3DES",
+		  "HIGH:@STRENGTH:!aNULL:!MD5:!3DES" },
 		{ "HIGH", "", "", "HIGH:@STRENGTH" },
 		{ "medium", "", "", "MEDIUM" },
 		{ "low", "", "", "MEDIUM" },
@@ -940,9 +942,8 @@ static void ticket_keys_are_shared_through_one_file(void **state)
 			tls_server_open(tmp, &config, &servers[i], &fault),
 			RC_OK);
 		ssl = SSL_new(servers[i]->context.ctx);
-		assert_int_equal(tls_ticket_key(ssl, names[i], iv, cipher, hmac,
-						1),
-				 1);
+		assert_int_equal(
+			tls_ticket_key(ssl, names[i], iv, cipher, hmac, 1), 1);
 		SSL_free(ssl);
 		EVP_MAC_CTX_free(hmac);
 		EVP_MAC_free(mac);
