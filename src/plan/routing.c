@@ -52,17 +52,19 @@ static enum rc probe_resolver_open(struct plan_conf *plan_conf,
 
 	plan_conf->probe_conf = conf;
 	*conf = *plan_conf->conf;
-#define OWN(name)                               \
-	v->name = usual->address_verify_##name; \
+#define OWN(name, probe)        \
+	v->name = usual->probe; \
 	same = same && strcmp(v->name, usual->name) == 0
-	OWN(transport_maps);
-	OWN(default_transport);
-	OWN(local_transport);
-	OWN(virtual_transport);
-	OWN(relay_transport);
-	OWN(relayhost);
-	OWN(sender_dependent_relayhost_maps);
-	OWN(sender_dependent_default_transport_maps);
+	OWN(transport_maps, address_verify_transport_maps);
+	OWN(default_transport, address_verify_default_transport);
+	OWN(local_transport, address_verify_local_transport);
+	OWN(virtual_transport, address_verify_virtual_transport);
+	OWN(relay_transport, address_verify_relay_transport);
+	OWN(relayhost, address_verify_relayhost);
+	OWN(sender_dependent_relayhost_maps,
+	    address_verify_sender_dependent_relayhost_maps);
+	OWN(sender_dependent_default_transport_maps,
+	    address_verify_sender_dependent_default_transport_maps);
 #undef OWN
 	if (!same)
 		return resolver_open(plan_conf, conf,
