@@ -315,3 +315,15 @@ def test_permits_are_logged_on_demand(postern, dns):
                    "permit_auth_destination for Recipient address=jo@mx.test ", "12345 for Sender address=ann@sender.test from inline:{ sender.test=12345 }"):
         mx.log.wait(f"NOQUEUE: permit: RCPT from mail.client.test[127.0.0.9]: action={action}; from=<ann@sender.test> to=<jo@mx.test> proto=ESMTP helo=<client.test>")
     assert not mx.log.has("action=permit_mynetworks *")
+
+
+def test_commands_out_of_step_and_bounces_to_many(postern, dns):
+    postern(BASE, extra_master=service(0, smtpd_forbid_unauth_pipelining="no", smtpd_data_restrictions="reject_unauth_pipelining, reject_multi_recipient_bounce"))
+    for recipients, data, reply in (
+            (1, b"DATA\r\n", "354 *"), (2, b"DATA\r\n", "550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce"),
+            (1, b"DATA\r\nSubject: x\r\n\r\n.\r\n", "503 5.5.0 <DATA>: Data command rejected: Improper use of SMTP command pipelining")):
+        with connect(0) as s:
+            s.ehlo().send("MAIL FROM:<>").expect("250 *")
+            for i in range(recipients):
+                s.send(f"RCPT TO:<jo{i}@mx.test>").expect("250 *")
+            s.raw(data).expect(reply)
