@@ -213,14 +213,14 @@ static enum rule_result ask_recipient(struct evaluation *ev)
 	ev->list = LIST_RECIPIENT;
 	if (ev->state->discard)
 		return RULE_OK;
-	if (conf->v.smtpd_reject_unlisted_recipient && !ev->unlisted_done) {
-		result = run_implied(ev, rule_unlisted_recipient,
-				     "reject_unlisted_recipient",
-				     "smtpd_reject_unlisted_recipient");
-		if (is_final(result))
-			return result;
-	}
-	return settle_deferred(ev);
+	/* what was put off comes before what nobody asked for */
+	result = settle_deferred(ev);
+	if (is_final(result) || !conf->v.smtpd_reject_unlisted_recipient ||
+	    ev->unlisted_done)
+		return result;
+	return run_implied(ev, rule_unlisted_recipient,
+			   "reject_unlisted_recipient",
+			   "smtpd_reject_unlisted_recipient");
 }
 
 static enum rule_result ask_sender(struct evaluation *ev)

@@ -121,7 +121,7 @@ def play(port, client, helo, sender, size, recipients):
 
 @pytest.fixture(scope="module")
 def mx(module_postern):
-    return module_postern(SETTINGS + "\n    smtpd_client_connection_rate_limit = 0\n", extra_master=MASTER)
+    return module_postern(SETTINGS + "\n    smtpd_error_sleep_time = 0\n", extra_master=MASTER)
 
 
 @pytest.mark.parametrize("port", SERVICES)
@@ -147,6 +147,8 @@ def one_of_each():
 @pytest.mark.parametrize("case", one_of_each(), ids=lambda c: f"{c.label}-{c.restriction}")
 def test_says_what_the_server_says_of_each_restriction(world, case):  # noqa: F811
     """The table of restrictions, with DNS and the policy server asked for real."""
+    if world.kind == "reference" and case.restriction in ("permit_naked_ip_address", "reject_maps_rbl", "check_relay_domains"):
+        pytest.skip("removed since the reference's release")
     args = ["--dns", "--live", "--client", case.client, "--helo", case.helo, "--service", f"127.0.0.1:{world.port}"]
     if case.where == "etrn":
         args += ["--etrn", f"{case.label}.etrn.test"]

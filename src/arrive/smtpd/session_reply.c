@@ -14,6 +14,18 @@ static bool has_footer(const struct smtpd_session *s, const char *reply)
 		s->server->footer_maps != NULL);
 }
 
+/* soft_bounce: every "never" becomes a "not now". */
+static void soften(struct buf *output, size_t begin)
+{
+	char *reply = output->data + begin;
+
+	if (output->len - begin < 4 || reply[0] != '5')
+		return;
+	reply[0] = '4';
+	if (output->len - begin > 5 && reply[4] == '5' && reply[5] == '.')
+		reply[4] = '4';
+}
+
 void session_reply(struct smtpd_session *s, const char *format, ...)
 {
 	const struct conf_values *v = &s->server->conf->v;
@@ -24,6 +36,8 @@ void session_reply(struct smtpd_session *s, const char *format, ...)
 	va_start(args, format);
 	buf_vaddf(output, format, args);
 	va_end(args);
+	if (v->soft_bounce)
+		soften(output, begin);
 	if (output->len > begin && has_footer(s, output->data + begin)) {
 		char *reply = mem_strdup(s, output->data + begin);
 

@@ -355,6 +355,23 @@ static void a_name_that_cannot_be_asked_is_tried_later(void **state)
 	lists_free(l);
 }
 
+static void a_permit_put_off_comes_before_who_is_unlisted(void **state)
+{
+	struct lists *l = lists_new(
+		"smtpd_sender_restrictions = defer_if_permit\n"
+		"smtpd_relay_restrictions = reject_unauth_destination\n");
+
+	l->request.recipient = "nobody@example.test";
+	assert_string_equal(lists_ask(l, AT_RCPT),
+			    "450 4.7.0 <ann@client.test>: Sender address "
+			    "rejected: defer_if_permit requested");
+	l->request.recipient = "u@elsewhere.test";
+	assert_string_equal(lists_ask(l, AT_RCPT),
+			    "554 5.7.1 <u@elsewhere.test>: Relay access "
+			    "denied");
+	lists_free(l);
+}
+
 struct listener {
 	struct trace trace;
 	struct buf said;
@@ -435,6 +452,8 @@ int main(void)
 		cmocka_unit_test(a_421_closes_the_connection),
 		cmocka_unit_test(a_name_that_cannot_be_asked_is_tried_later),
 		cmocka_unit_test(who_listens_hears_every_step),
+		cmocka_unit_test(
+			a_permit_put_off_comes_before_who_is_unlisted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
