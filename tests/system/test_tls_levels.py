@@ -344,3 +344,48 @@ def test_tls_1_0_is_offered_only_where_it_is_asked_for(postern, trusted):
                 assert taken and s.sock.version() == "TLSv1"
             except (ssl.SSLError, ConnectionError, EOFError):
                 assert not taken
+
+
+def test_a_failed_handshake_at_may_is_followed_by_clear_text_only_for_old_mail(postern, remote, dns):
+    mx = postern("smtp_tls_security_level = may\nminimal_backoff_time = 2s\nmaximal_backoff_time = 2s\n"
+                 "queue_run_delay = 1s\n" + RETRY)
+    dns.mx("far.test", "mx.far.test", "127.0.0.2")
+    host = remote("127.0.0.2", ehlo=["STARTTLS"], replies={"STARTTLS": "220 go"})
+    assert "status=deferred (Cannot start TLS: handshake failure)" in send(mx, "jo@far.test")
+    assert "MAIL" not in commands(host)
+    wait.until(lambda: host.messages, "the mail, in clear now that it is old", 30)
+    assert not host.messages[0]["tls"]
+
+
+def test_certificates_and_keys_let_mail_through_by_sha256(postern, trusted):
+    pair, client, key = trusted.issue("mx.test"), trusted.issue("one.test"), trusted.issue("two.test")
+    stranger, foreign = trusted.issue("three.test"), trusted.issue("four.test", self_signed=True)
+    common = ("  -o smtpd_tls_ask_ccert=yes\n  -o smtpd_tls_CAfile={ca}\n  -o smtpd_tls_fingerprint_digest=sha256\n"
+              "  -o smtpd_relay_restrictions={rules}\n  -o relay_clientcerts=hash:/etc/postfix/relay_clientcerts\n")
+    services = "".join(
+        f"127.0.0.1:{port} inet n - n - - smtpd\n" + common.format(ca=trusted.cert, rules=rules) for port, rules in (
+            (1025, "permit_tls_clientcerts,reject"), (1026, "permit_tls_all_clientcerts,reject"),
+            (1027, "$by_ccert")))
+    mx = postern(f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {pair.chain}\nmydestination =\n"
+                 "by_ccert = check_ccert_access hash:/etc/postfix/ccert, reject\ndefault_transport = discard:\n",
+                 start=False, extra_master=services)
+    table(mx, "/etc/postfix/relay_clientcerts", f"{client.fingerprint()} one\n{key.key_fingerprint()} two\n")
+    table(mx, "/etc/postfix/ccert", f"{client.fingerprint()} OK\n{key.key_fingerprint()} REJECT not you\n")
+    mx.start()
+    denied = "554 5.7.1 <jo@far.test>: Recipient address rejected: Access denied"
+    for port, own, reply in (
+            (1025, client, "250 *"), (1025, key, "250 *"), (1025, stranger, denied), (1025, None, denied),
+            (1026, stranger, "250 *"), (1026, foreign, denied), (1026, None, denied),
+            (1027, client, "250 *"), (1027, key, "554 5.7.1 <*: not you"), (1027, stranger, denied)):
+        with Session(("127.0.0.1", port)) as s:
+            s.ehlo().starttls(client_context(own)).ehlo()
+            s.send("MAIL FROM:<ann@client.test>").expect("250 *")
+            s.send("RCPT TO:<jo@far.test>").expect(reply)
+
+
+def test_a_policy_table_that_fails_keeps_the_mail(postern, remote, dns):
+    mx = postern("smtp_tls_security_level = may\nsmtp_tls_policy_maps = tcp:127.0.0.1:1\n")
+    dns.mx("far.test", "mx.far.test", "127.0.0.2")
+    host = remote("127.0.0.2")
+    assert PROBLEM in send(mx, "jo@far.test")
+    assert not host.lines

@@ -365,9 +365,10 @@ enum rc smtp_tls_policy_find(TALLOC_CTX *mem,
 		else if (rc != RC_NONE)
 			log_warning("TLS policy table of %s: %s", hop->text,
 				    fault->text);
+		/* The log says why; the sender hears the same of both. */
 		if (rc == RC_TEMP)
 			fault_set(fault, RC_TEMP, "4.7.5",
-				  "Temporary lookup error");
+				  "client TLS configuration problem");
 	}
 	if (rc == RC_NONE) {
 		rc = policy_default(settings, &policy->level, fault);
