@@ -154,8 +154,8 @@ static int enable_client(struct tls_tool *tool)
 	const char *settings[SETTINGS_MAX] = {
 		"smtp_tls_security_level = may",
 		"smtp_tls_loglevel = 1",
-		"smtp_tls_session_cache_database = "
-		"btree:${data_directory}/smtp_scache",
+		("smtp_tls_session_cache_database = "
+		 "btree:${data_directory}/smtp_scache"),
 	};
 
 	return settings_offer(tool, false, settings,

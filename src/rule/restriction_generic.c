@@ -127,12 +127,12 @@ enum rule_result rule_run_removed(struct evaluation *ev,
 				  const struct rule_item *item)
 {
 	static const char *const instead[] = {
-		[REMOVED_NAKED_IP] = "permit_mynetworks, "
-				     "permit_sasl_authenticated, or "
-				     "permit_tls_clientcerts",
+		[REMOVED_NAKED_IP] = ("permit_mynetworks, "
+				      "permit_sasl_authenticated, or "
+				      "permit_tls_clientcerts"),
 		[REMOVED_MAPS_RBL] = "reject_rbl_client domain-name",
-		[REMOVED_RELAY_DOMAINS] = "permit_mynetworks, "
-					  "reject_unauth_destination",
+		[REMOVED_RELAY_DOMAINS] = ("permit_mynetworks, "
+					   "reject_unauth_destination"),
 	};
 
 	rule_note(ev, "warning",
