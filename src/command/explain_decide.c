@@ -56,9 +56,8 @@ static bool says(const struct explain_step *rule, const char *what,
 }
 
 /* The first rule, in the order in which they were asked, that says so. */
-static const struct explain_step *find_saying(const struct explain_step *step,
-					      const char *what,
-					      struct span text)
+static const struct explain_step *
+find_saying(const struct explain_step *step, const char *what, struct span text)
 {
 	for (const struct explain_step *s = step->first; s != NULL;
 	     s = s->next) {
@@ -112,13 +111,11 @@ static void find_refuser(struct explain_result *result)
 		/* it may have been put off at an earlier command */
 		for (size_t at = 0;
 		     at < result->stage_count && result->decided == NULL; at++)
-			result->decided =
-				find_saying(&result->stages[at].root,
-					    kinds[i].by, text);
+			result->decided = find_saying(&result->stages[at].root,
+						      kinds[i].by, text);
 		return;
 	}
-	result->decided =
-		find_saying(root, "reject", (struct span){ NULL, 0 });
+	result->decided = find_saying(root, "reject", (struct span){ NULL, 0 });
 }
 
 /* The innermost rule that said yes. */
@@ -170,9 +167,9 @@ static void find_own(struct explain_result *result)
 /* Refused for good counts more than for now. */
 static int weight(const struct explain_stage *stage)
 {
-	return stage->code >= 500 || stage->code == 0 ? 2 :
-	       stage->code >= 400		      ? 1 :
-							0;
+	return stage->code >= 500 || stage->code == 0 ? 2
+	       : stage->code >= 400		      ? 1
+						      : 0;
 }
 
 void explain_decide(struct explain_result *result)
@@ -187,9 +184,9 @@ void explain_decide(struct explain_result *result)
 		worst = weight(&result->stages[i]);
 		result->last = &result->stages[i];
 	}
-	result->outcome = worst == 2 ? EXPLAIN_REFUSED :
-			  worst == 1 ? EXPLAIN_DEFERRED :
-				       EXPLAIN_ACCEPTED;
+	result->outcome = worst == 2   ? EXPLAIN_REFUSED
+			  : worst == 1 ? EXPLAIN_DEFERRED
+				       : EXPLAIN_ACCEPTED;
 	if (result->outcome == EXPLAIN_ACCEPTED)
 		find_permitter(result);
 	else

@@ -57,10 +57,10 @@ static void ending_of(TALLOC_CTX *mem, const struct explain_result *result,
 		ret->rule = mem_printf(mem, "%s%s%.*s", rule->name,
 				       rule->value.len > 0 ? " " : "",
 				       SPAN_FMT(rule->value));
-		ret->place = rule->source_is_table ?
-				     mem_strdup(mem, rule->source) :
-				     explain_place_text(mem, result->conf,
-							&rule->place, false);
+		ret->place = rule->source_is_table
+				     ? mem_strdup(mem, rule->source)
+				     : explain_place_text(mem, result->conf,
+							  &rule->place, false);
 	} else if (result->own != NULL) {
 		ret->rule = mem_strdup(mem, result->own);
 		ret->place = explain_place_text(mem, result->conf,
@@ -286,8 +286,7 @@ static void group_text(const struct explain_diff *diff, FILE *to,
 	if (two)
 		fprintf(to, " -> %s",
 			explain_outcome_name(group->ends[1].outcome));
-	fprintf(to, "%s%s\n",
-		group->ends[two].rule[0] == '\0' ? "" : "  by ",
+	fprintf(to, "%s%s\n", group->ends[two].rule[0] == '\0' ? "" : "  by ",
 		group->ends[two].rule);
 	for (size_t i = 0; i < group->example_count; i++) {
 		const struct example *example = &group->examples[i];
@@ -309,7 +308,8 @@ static void print_text(const struct explain_diff *diff, FILE *to)
 			"differently\n",
 			diff->same, diff->other_words, diff->different);
 	else
-		fprintf(to, ": %zu accepted, %zu refused, %zu refused for now\n",
+		fprintf(to,
+			": %zu accepted, %zu refused, %zu refused for now\n",
 			diff->outcomes[EXPLAIN_ACCEPTED],
 			diff->outcomes[EXPLAIN_REFUSED],
 			diff->outcomes[EXPLAIN_DEFERRED]);
@@ -329,8 +329,7 @@ static void print_text(const struct explain_diff *diff, FILE *to)
 		fprintf(to, "\n%8zu  in other ways\n", diff->ungrouped);
 }
 
-int explain_diff_print(struct explain_diff *diff, bool as_json,
-		       FILE *to)
+int explain_diff_print(struct explain_diff *diff, bool as_json, FILE *to)
 {
 	if (diff->group_count > 0)
 		qsort(diff->groups, diff->group_count, sizeof(struct group),

@@ -16,30 +16,31 @@ static const char *client_text(TALLOC_CTX *mem, const struct explain_session *s,
 static const char *helo_text(TALLOC_CTX *mem, const struct explain_session *s,
 			     const char *recipient)
 {
-	return s->helo == NULL ? "no helo" : mem_printf(mem, "helo %s", s->helo);
+	return s->helo == NULL ? "no helo"
+			       : mem_printf(mem, "helo %s", s->helo);
 }
 
 static const char *sender_text(TALLOC_CTX *mem, const struct explain_session *s,
 			       const char *recipient)
 {
-	return s->sender == NULL ? "no sender yet" :
-				   mem_printf(mem, "sender <%s>", s->sender);
+	return s->sender == NULL ? "no sender yet"
+				 : mem_printf(mem, "sender <%s>", s->sender);
 }
 
 static const char *recipient_text(TALLOC_CTX *mem,
 				  const struct explain_session *s,
 				  const char *recipient)
 {
-	return recipient == NULL ? "no recipient is asked about" :
-				   mem_printf(mem, "recipient <%s>", recipient);
+	return recipient == NULL ? "no recipient is asked about"
+				 : mem_printf(mem, "recipient <%s>", recipient);
 }
 
 static const char *login_text(TALLOC_CTX *mem, const struct explain_session *s,
 			      const char *recipient)
 {
-	return s->sasl_username == NULL ?
-		       "not logged in" :
-		       mem_printf(mem, "logged in as %s", s->sasl_username);
+	return s->sasl_username == NULL
+		       ? "not logged in"
+		       : mem_printf(mem, "logged in as %s", s->sasl_username);
 }
 
 static const char *tls_text(TALLOC_CTX *mem, const struct explain_session *s,

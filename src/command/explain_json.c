@@ -119,9 +119,9 @@ static void decision_print(struct json *json,
 	json_span(json, "argument",
 		  rule == NULL ? (struct span){ "", 0 } : rule->value);
 	json_text_or_null(json, "list",
-			  result->decided_list == NULL ?
-				  NULL :
-				  result->decided_list->name);
+			  result->decided_list == NULL
+				  ? NULL
+				  : result->decided_list->name);
 	json_text_or_null(json, "own", result->own);
 	if (rule != NULL)
 		place_print(json, &rule->place, rule->source,
@@ -134,8 +134,10 @@ static void decision_print(struct json *json,
 static void unknown_print(struct json *json, const struct explain_unknown *u)
 {
 	static const char *const kinds[] = {
-		[TRACE_TABLE] = "table",   [TRACE_DNS] = "dns",
-		[TRACE_POLICY] = "policy", [TRACE_VERIFY] = "verify",
+		[TRACE_TABLE] = "table",
+		[TRACE_DNS] = "dns",
+		[TRACE_POLICY] = "policy",
+		[TRACE_VERIFY] = "verify",
 	};
 
 	json_begin(json, NULL, '{');

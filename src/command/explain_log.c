@@ -15,7 +15,7 @@ enum { BUCKETS = 1 << 14, OPEN_MAX = 100000, LINE_MAX_BYTES = 64 * 1024 };
 
 /* A message under way, or a client with TLS. */
 struct entry {
-	struct entry *next;		/* in its bucket */
+	struct entry *next; /* in its bucket */
 	struct entry *older, *younger;
 	struct span key; /* a NUL is a byte of it */
 	struct explain_session session;
@@ -69,10 +69,10 @@ static void entry_drop(struct explain_log *log, struct entry *entry)
 static void hand_over(struct explain_log *log, struct explain_session *session)
 {
 	if (session->helo == NULL && session->client_name != NULL)
-		session->helo = strcmp(session->client_name, "unknown") != 0 ?
-					session->client_name :
-					mem_printf(log, "[%s]",
-						   session->client_address);
+		session->helo = strcmp(session->client_name, "unknown") != 0
+					? session->client_name
+					: mem_printf(log, "[%s]",
+						     session->client_address);
 	log->found(log->arg, session);
 }
 
@@ -195,8 +195,8 @@ static bool cut_client(struct span *rest, struct span *ret_client)
 		return false;
 	*ret_client = span_take(*rest, (size_t)close + 1);
 	*rest = span_skip(*rest, (size_t)close + 1);
-	while (rest->len > 0 && (rest->ptr[0] == ':' ||
-				 ascii_is_digit(rest->ptr[0])) &&
+	while (rest->len > 0 &&
+	       (rest->ptr[0] == ':' || ascii_is_digit(rest->ptr[0])) &&
 	       !span_starts(*rest, ": "))
 		*rest = span_skip(*rest, 1);
 	return true;
@@ -220,7 +220,8 @@ static void take_tls(struct explain_log *log, struct explain_session *session,
 		session->tls = mem_strdup(mem, entry->session.tls);
 }
 
-/* "Anonymous TLS connection established from a[1]: TLSv1.3 with cipher X (..." */
+/* "Anonymous TLS connection established from a[1]: TLSv1.3 with cipher X (..."
+ */
 static void tls_seen(struct explain_log *log, struct span text)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
@@ -282,8 +283,7 @@ static void reject_seen(struct explain_log *log, struct span text)
 	for (at = rest.ptr; (at = memmem(at, rest.len - (size_t)(at - rest.ptr),
 					 "; ", 2)) != NULL;
 	     at += 2) {
-		struct span next = span_skip(rest,
-					     (size_t)(at - rest.ptr) + 2);
+		struct span next = span_skip(rest, (size_t)(at - rest.ptr) + 2);
 
 		if (span_starts(next, "from=<") || span_starts(next, "proto="))
 			end = at;

@@ -136,8 +136,7 @@ static bool go_together(const struct explain_unknown *a,
 	return a->kind == TRACE_TABLE && strcmp(a->name, b->name) == 0;
 }
 
-static void remember_unknown(struct play *play,
-			     struct explain_unknown *unknown)
+static void remember_unknown(struct play *play, struct explain_unknown *unknown)
 {
 	struct explain_result *result = play->result;
 
@@ -159,11 +158,9 @@ static void assume(struct play *play, TALLOC_CTX *mem,
 	const struct explain_unknown *flip = play->flipped;
 	struct explain_unknown unknown;
 
-	explain_world_assume(play->mem, question,
-			     rule == NULL ? "" : rule->name,
-			     rule == NULL ? "" :
-					    mem_span_dup(mem, rule->value),
-			     &unknown);
+	explain_world_assume(
+		play->mem, question, rule == NULL ? "" : rule->name,
+		rule == NULL ? "" : mem_span_dup(mem, rule->value), &unknown);
 	if (!is_unknown(play, question))
 		remember_unknown(play, &unknown);
 	*ret_rc = unknown.assumed_rc;
@@ -293,9 +290,9 @@ static bool say_recipients(struct play *play)
 				   path_of(play, session->recipients[i])));
 
 		stage->recipient = play->recipient = session->recipients[i];
-		any |= stage_end(play, stage,
-				 rehearsal_say(play->player->rehearsal,
-					       stage->command));
+		any |= stage_end(
+			play, stage,
+			rehearsal_say(play->player->rehearsal, stage->command));
 		if (rehearsal_is_over(play->player->rehearsal))
 			return false;
 	}
@@ -325,9 +322,9 @@ static void say_all(struct play *play)
 			    session->helo)))
 		return;
 	if (session->etrn_domain != NULL) {
-		(void)!say(play, "ETRN",
-			   mem_printf(play->mem, "ETRN %s",
-				      session->etrn_domain));
+		(void)!say(
+			play, "ETRN",
+			mem_printf(play->mem, "ETRN %s", session->etrn_domain));
 		return;
 	}
 	if (!session->has_sender || !say_mail(play))
@@ -385,9 +382,9 @@ static void fill_client(struct play *play)
 		.reverse_name_rc =
 			strcmp(reverse, "unknown") != 0 ? RC_OK : bad,
 		.address = session->client_address,
-		.server_address = session->server_address == NULL ?
-					  "" :
-					  session->server_address,
+		.server_address = session->server_address == NULL
+					  ? ""
+					  : session->server_address,
 		.sasl_username = session->sasl_username,
 	};
 	fill_tls(play);

@@ -92,8 +92,8 @@ struct explain_answer {
 struct explain_world {
 	struct explain_answer *answers;
 	size_t count;
-	bool dns_live, live;  /* really ask DNS; tables, services */
-	bool dns_none;	      /* what is not said does not exist */
+	bool dns_live, live; /* really ask DNS; tables, services */
+	bool dns_none;	     /* what is not said does not exist */
 };
 
 /* "NAME TYPE VALUE...", VALUE: records, NXDOMAIN, NODATA or ERROR. */
@@ -113,7 +113,7 @@ explain_world_find(const struct explain_world *world,
 struct explain_unknown {
 	enum trace_kind kind;
 	const char *name, *key;
-	const char *rule; /* word of the rule that asked; "" */
+	const char *rule;		/* word of the rule that asked; "" */
 	struct span assumed, otherwise; /* values; "" with rc RC_NONE: none */
 	enum rc assumed_rc, otherwise_rc;
 	bool minor; /* goes with one before it, or changes words only */
@@ -158,8 +158,8 @@ struct explain_step {
 };
 
 struct explain_stage {
-	const char *name;    /* "CONNECT", "RCPT", ... */
-	const char *command; /* what the client says */
+	const char *name;      /* "CONNECT", "RCPT", ... */
+	const char *command;   /* what the client says */
 	const char *recipient; /* of RCPT; NULL */
 	struct explain_step root;
 	const char *reply;
@@ -184,7 +184,7 @@ struct explain_result {
 	struct explain_unknown *unknowns;
 	size_t unknown_count;
 	enum explain_outcome outcome;
-	const struct explain_stage *last; /* the one that decides */
+	const struct explain_stage *last;   /* the one that decides */
 	const struct explain_step *decided; /* NULL: no rule did */
 	const struct explain_step *decided_list;
 	const char *own; /* parameter of smtpd's own that refused; NULL */
@@ -198,8 +198,8 @@ struct explain_player {
 	struct rehearsal *rehearsal;
 	const struct explain_world *world;
 	const char *until; /* stage after which it ends; NULL: all */
-	bool brief; /* only the outcome: no steps, no log */
-	int log_fd; /* of the process's log; -1 */
+	bool brief;	   /* only the outcome: no steps, no log */
+	int log_fd;	   /* of the process's log; -1 */
 };
 
 enum { EXPLAIN_UNKNOWNS_MAX = 24, EXPLAIN_STAGES_MAX = 1010 };

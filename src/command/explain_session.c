@@ -66,8 +66,8 @@ void explain_recipient_add(TALLOC_CTX *mem, struct explain_session *session,
 static void set_tls(TALLOC_CTX *mem, struct explain_session *session,
 		    struct span value)
 {
-	session->tls = span_is_nocase(value, "no") ? NULL :
-						     mem_span_dup(mem, value);
+	session->tls =
+		span_is_nocase(value, "no") ? NULL : mem_span_dup(mem, value);
 }
 
 static bool is_yes(struct span value)
@@ -81,8 +81,10 @@ static const struct {
 	size_t offset; /* of a text in struct explain_session */
 	bool address;
 } texts[] = {
-#define TEXT(name, field, address) \
-	{ name, offsetof(struct explain_session, field), address }
+#define TEXT(name, field, address)                                     \
+	{                                                              \
+		name, offsetof(struct explain_session, field), address \
+	}
 	TEXT("reverse", reverse_name, false),
 	TEXT("server", server_address, false),
 	TEXT("helo", helo, false),
@@ -126,8 +128,8 @@ enum rc explain_session_set(TALLOC_CTX *mem, struct explain_session *session,
 		return RC_OK;
 	}
 	if (span_is(name, "smtp") || span_is(name, "cert-trusted")) {
-		*(span_is(name, "smtp") ? &session->smtp :
-					  &session->cert_trusted) =
+		*(span_is(name, "smtp") ? &session->smtp
+					: &session->cert_trusted) =
 			is_yes(value);
 		return RC_OK;
 	}
@@ -135,9 +137,9 @@ enum rc explain_session_set(TALLOC_CTX *mem, struct explain_session *session,
 		if (!span_is(name, texts[i].name))
 			continue;
 		*(const char **)((char *)session + texts[i].offset) =
-			mem_span_dup(mem, texts[i].address ?
-						  without_brackets(value) :
-						  value);
+			mem_span_dup(mem, texts[i].address
+						  ? without_brackets(value)
+						  : value);
 		session->has_sender |= span_is(name, "from");
 		return RC_OK;
 	}
@@ -227,20 +229,20 @@ char *explain_session_format(TALLOC_CTX *mem,
 	struct buf out;
 
 	buf_init(&out, mem, (size_t)16 * SESSION_LINE_MAX_BYTES);
-	buf_addf(&out, session->client_name == NULL ? "client=%s%s" :
-						      "client=%s[%s]",
-		 session->client_name == NULL	    ? "" :
-		 session->name_unavailable ? "[TEMPUNAVAIL]" :
-					     session->client_name,
+	buf_addf(&out,
+		 session->client_name == NULL ? "client=%s%s" : "client=%s[%s]",
+		 session->client_name == NULL ? ""
+		 : session->name_unavailable  ? "[TEMPUNAVAIL]"
+					      : session->client_name,
 		 session->client_address);
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		const char *value = *(const char *const *)
-			((const char *)session + texts[i].offset);
+		const char *value =
+			*(const char *const *)((const char *)session +
+					       texts[i].offset);
 
 		if (value != NULL && strcmp(texts[i].name, "id") != 0 &&
 		    strcmp(texts[i].name, "was") != 0)
-			add_value(&out, texts[i].name, value,
-				  texts[i].address);
+			add_value(&out, texts[i].name, value, texts[i].address);
 	}
 	for (size_t i = 0; i < session->recipient_count; i++)
 		add_value(&out, "to", session->recipients[i], true);

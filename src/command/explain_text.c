@@ -28,8 +28,7 @@ const char *explain_place_text(TALLOC_CTX *mem, const struct conf *conf,
 	if (!whole && slash != NULL)
 		file = slash + 1;
 	return mem_printf(mem, whole ? "%s, line %d%s%s" : "%s:%d%s%s", file,
-			  place->line,
-			  place->is_override ? ", -o " : "",
+			  place->line, place->is_override ? ", -o " : "",
 			  place->is_override ? place->parameter : "");
 }
 
@@ -50,18 +49,18 @@ static const char *answer_text(TALLOC_CTX *mem, const struct explain_step *step)
 	if (step->type == STEP_MATCH && step->rc == RC_OK)
 		return mem_printf(mem, "yes: %.*s", SPAN_FMT(value));
 	if (step->type == STEP_MATCH && step->rc == RC_NONE)
-		return value.len > 0 ? mem_printf(mem, "no: !%.*s",
-						  SPAN_FMT(value)) :
-				       "no";
+		return value.len > 0
+			       ? mem_printf(mem, "no: !%.*s", SPAN_FMT(value))
+			       : "no";
 	if (step->type == STEP_VERIFY)
 		return mem_printf(mem, "%.*s", SPAN_FMT(value));
 	if (step->rc == RC_OK)
 		return mem_printf(mem, "%.*s", SPAN_FMT(value));
 	if (step->rc == RC_NONE && step->type == STEP_DNS)
 		return strstr(mem_span_dup(mem, value), "no data record") !=
-				       NULL ?
-			       "there is no such record" :
-			       "there is no such name";
+				       NULL
+			       ? "there is no such record"
+			       : "there is no such name";
 	if (step->rc == RC_NONE)
 		return "not found";
 	return mem_printf(mem, "failed: %.*s", SPAN_FMT(value));
@@ -71,8 +70,8 @@ const char *explain_lookup_text(TALLOC_CTX *mem,
 				const struct explain_step *step)
 {
 	const char *answer = answer_text(mem, step);
-	const char *unknown = step->unknown ? "not known, taken for granted: " :
-					      "";
+	const char *unknown =
+		step->unknown ? "not known, taken for granted: " : "";
 
 	switch (step->type) {
 	case STEP_DNS:
@@ -233,11 +232,10 @@ static void rule_print(struct page *page, const struct explain_step *step,
 	enum paint color;
 	const char *verdict = verdict_text(step, &color);
 
-	put(page, mem_printf(tmp, "%s%s%s%.*s", step->warns ?
-						"warn_if_reject " :
-						"",
-			     step->name, step->value.len > 0 ? " " : "",
-			     SPAN_FMT(one_line(tmp, step->value))));
+	put(page,
+	    mem_printf(tmp, "%s%s%s%.*s", step->warns ? "warn_if_reject " : "",
+		       step->name, step->value.len > 0 ? " " : "",
+		       SPAN_FMT(one_line(tmp, step->value))));
 	tint(page, color);
 	fprintf(page->to, "  %s", verdict);
 	tint(page, PAINT_DIM);
@@ -261,8 +259,8 @@ static const char *list_end_text(const struct explain_step *step)
 	case TRACE_REJECT:
 		return "refuses";
 	default:
-		return step->first == NULL ? "is empty" :
-					     "has no verdict: goes on";
+		return step->first == NULL ? "is empty"
+					   : "has no verdict: goes on";
 	}
 }
 
@@ -349,7 +347,8 @@ static void reply_print(struct page *page, const char *reply, bool last)
 			rest.ptr = NULL;
 			rest.len = 0;
 		}
-		leaf(page, last && rest.ptr == NULL, bad ? PAINT_BAD : PAINT_GOOD,
+		leaf(page, last && rest.ptr == NULL,
+		     bad ? PAINT_BAD : PAINT_GOOD,
 		     mem_printf(tmp, "reply: %.*s%s", SPAN_FMT(line), more));
 	}
 }
@@ -361,15 +360,14 @@ static void stage_print(struct page *page, const struct explain_stage *stage)
 
 	tint(page, PAINT_BOLD);
 	if (stage->command == NULL)
-		put(page,
-		    mem_printf(tmp, "CONNECT from %s[%s]",
-			       session->client_name == NULL ?
-				       "" :
-				       session->client_name,
-			       session->client_address));
+		put(page, mem_printf(tmp, "CONNECT from %s[%s]",
+				     session->client_name == NULL
+					     ? ""
+					     : session->client_name,
+				     session->client_address));
 	else
-		put(page, strcmp(stage->command, ".") == 0 ? "END-OF-MESSAGE" :
-							     stage->command);
+		put(page, strcmp(stage->command, ".") == 0 ? "END-OF-MESSAGE"
+							   : stage->command);
 	tint(page, PAINT_PLAIN);
 	fputc('\n', page->to);
 	delayed_print(page, stage);
@@ -388,11 +386,11 @@ static void decision_print(struct page *page)
 	const char *where;
 
 	if (rule != NULL) {
-		where = rule->source_is_table ?
-				mem_printf(tmp, "an entry of %s",
-					   rule->source) :
-				explain_place_text(tmp, result->conf,
-						   &rule->place, true);
+		where = rule->source_is_table
+				? mem_printf(tmp, "an entry of %s",
+					     rule->source)
+				: explain_place_text(tmp, result->conf,
+						     &rule->place, true);
 		put(page, mem_printf(tmp, "Decided by %s%s%.*s", rule->name,
 				     rule->value.len > 0 ? " " : "",
 				     SPAN_FMT(one_line(tmp, rule->value))));
@@ -401,11 +399,11 @@ static void decision_print(struct page *page)
 					     result->decided_list->name));
 		put(page, mem_printf(tmp, ": %s", where));
 	} else if (result->own != NULL) {
-		put(page, mem_printf(tmp, "Decided by the parameter %s: %s",
-				     result->own,
-				     explain_place_text(tmp, result->conf,
-							&result->own_place,
-							true)));
+		put(page,
+		    mem_printf(tmp, "Decided by the parameter %s: %s",
+			       result->own,
+			       explain_place_text(tmp, result->conf,
+						  &result->own_place, true)));
 	} else if (result->last->code < 400) {
 		put(page, "Decided by no rule: none had an objection");
 	} else {
@@ -431,21 +429,20 @@ static void unknowns_print(struct page *page)
 			idle++;
 			continue;
 		}
-		put(page,
-		    mem_printf(tmp, "  %s%s%s%s%s", u->key,
-			       u->key[0] == '\0' ? "" : " ", u->name,
-			       u->rule[0] == '\0' ? "" : ", asked by ",
-			       u->rule));
+		put(page, mem_printf(tmp, "  %s%s%s%s%s", u->key,
+				     u->key[0] == '\0' ? "" : " ", u->name,
+				     u->rule[0] == '\0' ? "" : ", asked by ",
+				     u->rule));
 		fputc('\n', page->to);
 		put(page, mem_printf(tmp, "    taken for granted: %s",
-				     u->assumed_rc == RC_NONE ?
-					     "none" :
-					     mem_span_dup(tmp, u->assumed)));
+				     u->assumed_rc == RC_NONE
+					     ? "none"
+					     : mem_span_dup(tmp, u->assumed)));
 		fputc('\n', page->to);
 		put(page, mem_printf(tmp, "    with %s: the client gets %s",
-				     u->otherwise_rc == RC_NONE ?
-					     "none" :
-					     mem_span_dup(tmp, u->otherwise),
+				     u->otherwise_rc == RC_NONE
+					     ? "none"
+					     : mem_span_dup(tmp, u->otherwise),
 				     u->other_reply));
 		fputc('\n', page->to);
 	}
@@ -460,18 +457,18 @@ void explain_text_print(const struct explain_result *result,
 	struct page page = { .to = to, .look = look, .result = result };
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	static const enum paint tints[] = { [EXPLAIN_ACCEPTED] = PAINT_GOOD,
-					   [EXPLAIN_REFUSED] = PAINT_BAD,
-					   [EXPLAIN_DEFERRED] = PAINT_WARN,
-					   [EXPLAIN_OPEN] = PAINT_WARN };
+					    [EXPLAIN_REFUSED] = PAINT_BAD,
+					    [EXPLAIN_DEFERRED] = PAINT_WARN,
+					    [EXPLAIN_OPEN] = PAINT_WARN };
 
 	for (size_t i = 0; i < result->stage_count; i++)
 		stage_print(&page, &result->stages[i]);
 	fputc('\n', to);
 	tint(&page, tints[result->outcome]);
-	fputs(result->outcome == EXPLAIN_ACCEPTED ? "Accepted" :
-	      result->outcome == EXPLAIN_REFUSED  ? "Refused" :
-	      result->outcome == EXPLAIN_DEFERRED ? "Refused for now" :
-						    "It depends",
+	fputs(result->outcome == EXPLAIN_ACCEPTED   ? "Accepted"
+	      : result->outcome == EXPLAIN_REFUSED  ? "Refused"
+	      : result->outcome == EXPLAIN_DEFERRED ? "Refused for now"
+						    : "It depends",
 	      to);
 	tint(&page, PAINT_PLAIN);
 	put(&page, mem_printf(tmp, " (%s): %s", result->last->name,

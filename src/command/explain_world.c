@@ -6,8 +6,11 @@
 
 #include "sys/files.h"
 
-enum { ZONE_MAX_BYTES = 16 * 1024 * 1024, ANSWERS_MAX = 1000000,
-       RECORDS_APART_MAX = 100 };
+enum {
+	ZONE_MAX_BYTES = 16 * 1024 * 1024,
+	ANSWERS_MAX = 1000000,
+	RECORDS_APART_MAX = 100
+};
 
 static void add(struct explain_world *world, enum trace_kind kind,
 		struct span name, struct span key, enum rc rc,
@@ -18,9 +21,9 @@ static void add(struct explain_world *world, enum trace_kind kind,
 	if (world->count >= ANSWERS_MAX)
 		return;
 	if ((world->count & (world->count - 1)) == 0)
-		world->answers = mem_resize(world, world->answers,
-					    struct explain_answer,
-					    MAX_OF(2 * world->count, 1u));
+		world->answers =
+			mem_resize(world, world->answers, struct explain_answer,
+				   MAX_OF(2 * world->count, 1u));
 	answer = &world->answers[world->count++];
 	*answer = (struct explain_answer){
 		.kind = kind,
@@ -40,9 +43,9 @@ static struct span bare(struct span name)
 
 static bool is_dns_type(struct span type)
 {
-	static const char *const types[] = { "A",   "AAAA", "MX",
-					     "NS",  "PTR",  "TXT",
-					     "SOA", "CNAME", "TLSA", "SRV" };
+	static const char *const types[] = { "A",    "AAAA", "MX",  "NS",
+					     "PTR",  "TXT",  "SOA", "CNAME",
+					     "TLSA", "SRV" };
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		if (span_is_nocase(type, types[i]))
@@ -54,9 +57,9 @@ static bool is_dns_type(struct span type)
 static bool add_record(struct explain_world *world, struct span type,
 		       struct span name, struct span value)
 {
-	size_t first = world->count > RECORDS_APART_MAX ?
-			       world->count - RECORDS_APART_MAX :
-			       0;
+	size_t first = world->count > RECORDS_APART_MAX
+			       ? world->count - RECORDS_APART_MAX
+			       : 0;
 
 	for (size_t i = first; i < world->count; i++) {
 		struct explain_answer *answer = &world->answers[i];
@@ -139,16 +142,16 @@ enum rc explain_world_answer(struct explain_world *world, enum trace_kind kind,
 		ok = span_token(&rest, " \t", &key);
 	value = span_trim(rest);
 	if (!ok || value.len == 0)
-		return fault_set(fault, RC_PERM, "5.5.4",
-				 "\"%.*s\": %s expected",
-				 SPAN_FMT(span_take(text, 100)),
-				 kind == TRACE_TABLE  ? "TABLE KEY VALUE" :
-				 kind == TRACE_POLICY ? "SERVICE ACTION" :
-							"ADDRESS deliverable");
+		return fault_set(
+			fault, RC_PERM, "5.5.4", "\"%.*s\": %s expected",
+			SPAN_FMT(span_take(text, 100)),
+			kind == TRACE_TABLE    ? "TABLE KEY VALUE"
+			: kind == TRACE_POLICY ? "SERVICE ACTION"
+					       : "ADDRESS deliverable");
 	if (kind == TRACE_VERIFY) {
-		rc = span_is_nocase(value, "deliverable") ? RC_OK :
-		     span_is_nocase(value, "unknown")	  ? RC_TEMP :
-							    RC_PERM;
+		rc = span_is_nocase(value, "deliverable") ? RC_OK
+		     : span_is_nocase(value, "unknown")	  ? RC_TEMP
+							  : RC_PERM;
 		key = name;
 		name = SPAN_OF("address");
 	}
@@ -165,8 +168,8 @@ const struct explain_answer *
 explain_world_find(const struct explain_world *world,
 		   const struct trace_event *question)
 {
-	struct span key = question->kind == TRACE_DNS ? bare(question->key) :
-							question->key;
+	struct span key = question->kind == TRACE_DNS ? bare(question->key)
+						      : question->key;
 
 	for (size_t i = 0; i < world->count; i++) {
 		const struct explain_answer *answer = &world->answers[i];
@@ -182,10 +185,10 @@ explain_world_find(const struct explain_world *world,
 
 bool explain_table_is_remote(const char *name)
 {
-	static const char *const types[] = { "ldap:",	   "mysql:",
-					     "pgsql:",	   "tcp:",
-					     "socketmap:", "memcache:",
-					     "redis:",	   "nis:" };
+	static const char *const types[] = {
+		"ldap:",      "mysql:",	   "pgsql:", "tcp:",
+		"socketmap:", "memcache:", "redis:", "nis:"
+	};
 	struct span text = span_from(name);
 
 	while (span_starts(text, "proxy:") || span_starts(text, "debug:"))
@@ -193,13 +196,13 @@ bool explain_table_is_remote(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		if (span_starts(text, types[i]))
 			return true;
-	return span_starts(text, "pipemap:") || span_starts(text, "unionmap:") ?
-		       strstr(name, "ldap:") != NULL ||
-			       strstr(name, "mysql:") != NULL ||
-			       strstr(name, "pgsql:") != NULL ||
-			       strstr(name, "socketmap:") != NULL ||
-			       strstr(name, "tcp:") != NULL :
-		       false;
+	return span_starts(text, "pipemap:") || span_starts(text, "unionmap:")
+		       ? strstr(name, "ldap:") != NULL ||
+				 strstr(name, "mysql:") != NULL ||
+				 strstr(name, "pgsql:") != NULL ||
+				 strstr(name, "socketmap:") != NULL ||
+				 strstr(name, "tcp:") != NULL
+		       : false;
 }
 
 /* ---- what to take for granted ---- */
@@ -216,8 +219,7 @@ static struct span listed_address(TALLOC_CTX *mem, const char *argument)
 	buf_init(&out, mem, 64);
 	for (const char *c = filter + 1; *c != '\0'; c++) {
 		if (*c == '.' && (c[1] == '.' || (c[-1] == '.')) &&
-		    strchr(filter, '[') != NULL && skip == false &&
-		    c[1] == '.')
+		    strchr(filter, '[') != NULL && skip == false && c[1] == '.')
 			skip = true;
 		if (*c == ';')
 			skip = true;
@@ -234,8 +236,8 @@ static struct span existing(TALLOC_CTX *mem, const struct trace_event *question)
 	struct span type = span_from(question->name);
 
 	if (span_is(type, "MX"))
-		return span_from(mem_printf(mem, "10 %.*s",
-					    SPAN_FMT(question->key)));
+		return span_from(
+			mem_printf(mem, "10 %.*s", SPAN_FMT(question->key)));
 	if (span_is(type, "A"))
 		return SPAN_OF("192.0.2.0");
 	if (span_is(type, "AAAA"))
@@ -254,9 +256,9 @@ static void assume_dns(TALLOC_CTX *mem, const struct trace_event *question,
 		    span_starts(rule, "permit_dnswl") ||
 		    span_starts(rule, "permit_rhswl");
 	bool must_exist = span_starts(rule, "reject_unknown");
-	struct span found = list && span_is(span_from(question->name), "A") ?
-				    listed_address(mem, argument) :
-				    existing(mem, question);
+	struct span found = list && span_is(span_from(question->name), "A")
+				    ? listed_address(mem, argument)
+				    : existing(mem, question);
 	struct span none = { "", 0 };
 
 	unknown->assumed_rc = must_exist ? RC_OK : RC_NONE;
@@ -295,9 +297,9 @@ void explain_world_assume(TALLOC_CTX *mem, const struct trace_event *question,
 		break;
 	default: /* a table */
 		unknown->assumed_rc = RC_NONE;
-		unknown->otherwise = span_starts(span_from(rule), "check_") ?
-					     SPAN_OF("REJECT") :
-					     SPAN_OF("OK");
+		unknown->otherwise = span_starts(span_from(rule), "check_")
+					     ? SPAN_OF("REJECT")
+					     : SPAN_OF("OK");
 		break;
 	}
 }

@@ -61,9 +61,8 @@ struct request {
 	int log_fd;
 };
 
-NORETURN PRINTF(3, 4)
-static void stop(const struct request *request, int status, const char *format,
-		 ...)
+NORETURN PRINTF(3, 4) static void stop(const struct request *request,
+				       int status, const char *format, ...)
 {
 	va_list args;
 
@@ -96,13 +95,15 @@ static const char help_text[] =
 	"  --server ADDRESS        where it connected to\n"
 	"  --helo NAME             EHLO; with --smtp HELO; without it none is "
 	"said\n"
-	"  --from A  --to A        envelope; <> or \"\" is the null sender; --to "
+	"  --from A  --to A        envelope; <> or \"\" is the null sender; "
+	"--to "
 	"may repeat\n"
 	"  --size N                SIZE= of MAIL\n"
 	"  --etrn DOMAIN           ETRN in place of a message\n"
 	"  --sasl USER             logged in as USER\n"
 	"  --tls [PROTO:CIPHER]    encrypted (also --tls=yes)\n"
-	"  --cert FP --cert-key FP fingerprints of the client's certificate and "
+	"  --cert FP --cert-key FP fingerprints of the client's certificate "
+	"and "
 	"its key\n"
 	"  --cert-trusted yes      its chain is good\n"
 	"  --until STAGE           CONNECT, HELO, MAIL, RCPT or DATA; else to "
@@ -113,24 +114,28 @@ static const char help_text[] =
 	"  --service NAME, --port N  which smtpd line of master.cf: its -o are "
 	"taken over\n"
 	"  -o NAME=VALUE           one more, as in master.cf\n"
-	"What is outside (tables that are files are read; nothing else is asked):"
+	"What is outside (tables that are files are read; nothing else is "
+	"asked):"
 	"\n"
 	"  --dns-answer 'NAME TYPE VALUE'  VALUE: records, NXDOMAIN, NODATA, "
 	"ERROR\n"
 	"  --zone FILE             such answers, one a line\n"
 	"  --dns-default none      every other name does not exist\n"
-	"  --table-answer 'TABLE KEY VALUE'     of a network table; NONE, ERROR\n"
+	"  --table-answer 'TABLE KEY VALUE'     of a network table; NONE, "
+	"ERROR\n"
 	"  --policy-answer 'SERVICE ACTION'     of a policy service\n"
 	"  --verify-answer 'ADDRESS deliverable|undeliverable|unknown'\n"
 	"  --dns, --no-dns         really ask DNS, or do not (as always)\n"
 	"  --live                  really ask network tables and services\n"
 	"An answer that is not known is taken for granted: the one with which "
 	"the session\n"
-	"goes on. The other is tried too, and said where it makes a difference.\n"
+	"goes on. The other is tried too, and said where it makes a "
+	"difference.\n"
 	"Output:\n"
 	"  --json                  for programs; postern-explain(1) has the "
 	"shape\n"
-	"  --all                   also rules that were not reached (a terminal: "
+	"  --all                   also rules that were not reached (a "
+	"terminal: "
 	"always)\n"
 	"  --color always|never    else on a terminal only\n"
 	"Many sessions:\n"
@@ -190,8 +195,8 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static void take_attribute(struct request *request, const char *name,
-			   int argc, char **argv)
+static void take_attribute(struct request *request, const char *name, int argc,
+			   char **argv)
 {
 	const char *value = optarg;
 	struct fault fault;
@@ -199,10 +204,9 @@ static void take_attribute(struct request *request, const char *name,
 	/* "--tls TLSv1.3:X" reads as well as "--tls=TLSv1.3:X" */
 	if (value == NULL && optind < argc && argv[optind][0] != '-')
 		value = argv[optind++];
-	if (explain_session_set(request->mem, &request->session,
-				span_from(name),
-				span_from(value == NULL ? "yes" : value),
-				&fault) != RC_OK)
+	if (explain_session_set(
+		    request->mem, &request->session, span_from(name),
+		    span_from(value == NULL ? "yes" : value), &fault) != RC_OK)
 		stop(request, STATUS_USAGE, "--%s: %s", name, fault.text);
 }
 
@@ -304,9 +308,8 @@ static void take_option(struct request *request, int id)
 	else if (id == 'o')
 		stop(request, STATUS_USAGE, "too many -o");
 	else if (take_answer(request, id, &fault) != RC_OK)
-		stop(request,
-		     id == O_ZONE ? STATUS_NO_INPUT : STATUS_USAGE, "%s",
-		     fault.text);
+		stop(request, id == O_ZONE ? STATUS_NO_INPUT : STATUS_USAGE,
+		     "%s", fault.text);
 }
 
 static void options_parse(struct request *request, int argc, char **argv)
@@ -357,8 +360,8 @@ static bool is_named(const struct master_entry *entry, const char *name)
 	return span_is(want, port);
 }
 
-static const struct master_entry *
-find_service(const struct master_table *table, const char *name)
+static const struct master_entry *find_service(const struct master_table *table,
+					       const char *name)
 {
 	for (size_t i = 0; i < table->count; i++) {
 		const struct master_entry *entry = &table->entries[i];
@@ -569,8 +572,8 @@ static void feed_all(struct feed *feed, FILE *file, struct explain_log *log)
 
 static int explain_many(struct request *request)
 {
-	const char *path = request->log_path != NULL ? request->log_path :
-						       request->sessions_path;
+	const char *path = request->log_path != NULL ? request->log_path
+						     : request->sessions_path;
 	struct feed feed = { .request = request };
 	struct explain_player now, then;
 	struct explain_log *log = NULL;
@@ -585,8 +588,8 @@ static int explain_many(struct request *request)
 	if (request->diff_directory != NULL)
 		player_open(request, request->diff_directory, &then);
 	feed.diff = explain_diff_new(request->mem, &now,
-				     request->diff_directory != NULL ? &then :
-								       NULL);
+				     request->diff_directory != NULL ? &then
+								     : NULL);
 	terminal_init(&feed.terminal, stderr);
 	file = open_input(&feed, path);
 	if (request->log_path != NULL)
@@ -607,8 +610,8 @@ static void log_catch(struct request *request)
 {
 	bool many = request->sessions_path != NULL || request->log_path != NULL;
 
-	request->log_fd = many ? open("/dev/null", O_WRONLY | O_CLOEXEC) :
-				 memfd_create("log", MFD_CLOEXEC);
+	request->log_fd = many ? open("/dev/null", O_WRONLY | O_CLOEXEC)
+			       : memfd_create("log", MFD_CLOEXEC);
 	if (request->log_fd < 0)
 		stop(request, STATUS_CONFIG, "a place for log lines: %s",
 		     strerror(errno));

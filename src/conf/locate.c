@@ -115,8 +115,7 @@ static bool search_reference(struct search *s, struct span reference,
 		s->left -= len;
 		return false;
 	}
-	if (entry != NULL && entry->text != NULL &&
-	    s->depth < LOCATE_DEPTH_MAX)
+	if (entry != NULL && entry->text != NULL && s->depth < LOCATE_DEPTH_MAX)
 		search_entry(s, entry);
 	return true;
 }

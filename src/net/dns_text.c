@@ -52,9 +52,9 @@ bool dns_records_from_text(struct dns_answer *answer, enum dns_type type,
 		line = span_trim(line);
 		if (line.len == 0)
 			continue;
-		answer->records = mem_resize(answer, answer->records,
-					     struct dns_record,
-					     answer->count + 1);
+		answer->records =
+			mem_resize(answer, answer->records, struct dns_record,
+				   answer->count + 1);
 		if (!record_from_text(answer, type, line,
 				      &answer->records[answer->count]))
 			return false;
@@ -81,9 +81,9 @@ struct span dns_records_to_text(TALLOC_CTX *mem,
 			buf_add_text(&out,
 				     net_address_text(&record->address, text));
 		else if (record->name != NULL)
-			buf_add_text(&out, record->name[0] == '\0' ?
-						   "." :
-						   record->name);
+			buf_add_text(&out, record->name[0] == '\0'
+						   ? "."
+						   : record->name);
 		else
 			buf_add(&out, record->data);
 	}

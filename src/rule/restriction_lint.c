@@ -162,9 +162,9 @@ static void look_for_data(struct lint *lint, const struct rule_items *items,
 				 "does nothing here; put it into %s",
 				 item->word, data[i].what,
 				 data[i].needs != NEEDS_ETRN &&
-						 list != LIST_ETRN ?
-					 " while smtpd_delay_reject = no" :
-					 "",
+						 list != LIST_ETRN
+					 ? " while smtpd_delay_reject = no"
+					 : "",
 				 data[i].where);
 	}
 }
@@ -207,10 +207,10 @@ static void say_bare_table(struct lint *lint, const struct rule_items *items,
 			   const struct rule_item *item)
 {
 	static const char *const about[] = {
-		[LIST_CLIENT] = "client",	  [LIST_HELO] = "helo",
-		[LIST_SENDER] = "sender",	  [LIST_RELAY] = "recipient",
-		[LIST_RECIPIENT] = "recipient",	  [LIST_DATA] = NULL,
-		[LIST_END_OF_DATA] = NULL,	  [LIST_ETRN] = "etrn",
+		[LIST_CLIENT] = "client",	[LIST_HELO] = "helo",
+		[LIST_SENDER] = "sender",	[LIST_RELAY] = "recipient",
+		[LIST_RECIPIENT] = "recipient", [LIST_DATA] = NULL,
+		[LIST_END_OF_DATA] = NULL,	[LIST_ETRN] = "etrn",
 	};
 
 	for (int i = 0; i < LIST_COUNT; i++) {
@@ -307,10 +307,9 @@ static void look_at_list(struct lint *lint, enum rule_list list)
 
 	lint->list = rule_list_name(list);
 	text = conf_text(lint->conf, lint->list);
-	if (text == NULL || rule_items_compile(lint->mem, lint->conf,
-					       lint->list, text, 0,
-					       &lint->lists[list],
-					       &fault) != RC_OK) {
+	if (text == NULL ||
+	    rule_items_compile(lint->mem, lint->conf, lint->list, text, 0,
+			       &lint->lists[list], &fault) != RC_OK) {
 		lint->lists[list] = NULL;
 		lint_say(lint, NULL, NULL, "%s", fault.text);
 		return;

@@ -2,8 +2,8 @@
 /*
  * restriction_lint_priv - one look at the lists of a configuration.
  *
- *   restriction_lint.c        words: never reached, without data, twice, unknown
- *   restriction_lint_class.c  restriction classes: loops, empty, not used
+ *   restriction_lint.c        words: never reached, without data, twice,
+ * unknown restriction_lint_class.c  restriction classes: loops, empty, not used
  *   restriction_lint_relay.c  who may relay that should not
  *   restriction_lint_table.c  tables: missing ones, entries that say OK
  */
@@ -38,8 +38,8 @@ void lint_relay(struct lint *lint);
 bool lint_is_remote(struct span type_and_name);
 void lint_table(struct lint *lint, const struct rule_items *items,
 		const struct rule_item *item);
-/* The first entry that permits and that `wanted` (NULL: any) agrees to; its key.
- * false: none, or nobody can say. */
+/* The first entry that permits and that `wanted` (NULL: any) agrees to; its
+ * key. false: none, or nobody can say. */
 struct lint_entry {
 	bool (*wanted)(struct lint *lint, struct span key);
 	const char *key;

@@ -42,11 +42,11 @@ static bool is_elsewhere(struct lint *lint, struct span key)
 		return false; /* a pattern: nobody can say */
 	if (resolver_open(tmp, lint->conf, &resolver, &fault) != RC_OK)
 		return false;
-	address = at >= 0 ? mem_span_dup(tmp, key) :
-			    mem_printf(tmp, "postmaster@%.*s",
-				       SPAN_FMT(span_starts(key, ".") ?
-							span_skip(key, 1) :
-							key));
+	address = at >= 0 ? mem_span_dup(tmp, key)
+			  : mem_printf(tmp, "postmaster@%.*s",
+				       SPAN_FMT(span_starts(key, ".")
+							? span_skip(key, 1)
+							: key));
 	if (resolve(resolver, tmp, SPAN_OF(""), span_from(address), &route,
 		    &fault) != RC_OK)
 		return false;

@@ -13,11 +13,11 @@ enum { PATTERN_FILE_MAX_BYTES = 4 * 1024 * 1024 };
 
 bool lint_is_remote(struct span text)
 {
-	static const char *const types[] = { "ldap",	 "mysql",    "pgsql",
-					     "tcp",	 "socketmap", "memcache",
-					     "redis",	 "proxy",    "unix",
-					     "pipemap",	 "unionmap", "randmap",
-					     "environ",	 "debug" };
+	static const char *const types[] = { "ldap",	"mysql",     "pgsql",
+					     "tcp",	"socketmap", "memcache",
+					     "redis",	"proxy",     "unix",
+					     "pipemap", "unionmap",  "randmap",
+					     "environ", "debug" };
 	struct span type;
 
 	if (!span_cut(&text, ':', &type))
@@ -30,8 +30,7 @@ bool lint_is_remote(struct span text)
 
 static bool may_read_all(const struct fault *fault)
 {
-	return geteuid() == 0 ||
-	       strstr(fault->text, strerror(EACCES)) == NULL;
+	return geteuid() == 0 || strstr(fault->text, strerror(EACCES)) == NULL;
 }
 
 void lint_table(struct lint *lint, const struct rule_items *items,
@@ -115,7 +114,8 @@ static enum rc see(void *arg, struct span key, struct span value,
 	return RC_NONE; /* that is enough */
 }
 
-/* "pattern action" lines: the first word is the pattern, but for /a pattern/. */
+/* "pattern action" lines: the first word is the pattern, but for /a pattern/.
+ */
 static void see_line(struct walk *walk, struct span line)
 {
 	struct span key, value = line;

@@ -2,7 +2,8 @@
 /*
  * trace - who wants to see why: a thread may have a listener that hears every
  * restriction that is asked, every key that is looked up, every question that
- * leaves the process; and a stand-in that answers in place of the world outside.
+ * leaves the process; and a stand-in that answers in place of the world
+ * outside.
  *
  * Cost     with no listener one test of a pointer
  * Owner    texts of an event live until the callback returns
@@ -16,20 +17,20 @@
 
 enum trace_kind {
 	/* rule/restriction_trace.h */
-	TRACE_LIST_BEGIN, /* name: parameter */
-	TRACE_LIST_END,	  /* name, result */
-	TRACE_RULE_BEGIN, /* name: word, value: its argument, source, offset,
-			   * warns */
-	TRACE_RULE_END,	  /* name, result */
+	TRACE_LIST_BEGIN,   /* name: parameter */
+	TRACE_LIST_END,	    /* name, result */
+	TRACE_RULE_BEGIN,   /* name: word, value: its argument, source, offset,
+			     * warns */
+	TRACE_RULE_END,	    /* name, result */
 	TRACE_RULE_SKIPPED, /* as RULE_BEGIN: something before it decided */
-	TRACE_SAYS,	  /* name: "reject", "warn_if_reject",
-			   * "defer_if_permit", "defer_if_reject", or a log
-			   * word ("hold", "warning", ...); value: the text */
+	TRACE_SAYS,	    /* name: "reject", "warn_if_reject",
+			     * "defer_if_permit", "defer_if_reject", or a log
+			     * word ("hold", "warning", ...); value: the text */
 	/* asked of tables and of the world outside */
-	TRACE_TABLE,  /* name: "hash:/etc/postfix/access", key, value, rc */
-	TRACE_MATCH,  /* name: parameter, key; value: the element that
-		       * matched; rc */
-	TRACE_DNS,    /* name: "MX", key: domain, value: records, one a line; rc */
+	TRACE_TABLE, /* name: "hash:/etc/postfix/access", key, value, rc */
+	TRACE_MATCH, /* name: parameter, key; value: the element that
+		      * matched; rc */
+	TRACE_DNS, /* name: "MX", key: domain, value: records, one a line; rc */
 	TRACE_POLICY, /* name: endpoint, key: request (name=value lines),
 		       * value: action; rc */
 	TRACE_VERIFY, /* name: "address", key: address, value: "deliverable" or

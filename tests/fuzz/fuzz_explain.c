@@ -56,7 +56,7 @@ static void read_answers(TALLOC_CTX *mem, struct span text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const readers[])(TALLOC_CTX *mem, struct span text) = {
+	static void (*const readers[])(TALLOC_CTX * mem, struct span text) = {
 		read_log, read_sessions, read_answers
 	};
 	TALLOC_CTX *mem = talloc_new(NULL);

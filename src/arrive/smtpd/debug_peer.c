@@ -12,10 +12,9 @@ void debug_peer_learn(struct smtpd_session *s)
 	/* who rehearses listens for himself */
 	s->debugged = s->server->rehearsal == NULL &&
 		      !match_list_is_empty(s->server->debug_peers) &&
-		      match_list_client(s->server->debug_peers,
-					span_from(s->client_name),
-					span_from(s->client_address),
-					&fault) == RC_OK;
+		      match_list_client(
+			      s->server->debug_peers, span_from(s->client_name),
+			      span_from(s->client_address), &fault) == RC_OK;
 }
 
 void debug_peer_command(const struct smtpd_session *s, struct span line)

@@ -22,8 +22,8 @@ struct rehearsal_client {
 			   * next three are not read */
 	const char *reverse_name; /* what PTR says, or "unknown" */
 	enum rc name_rc, reverse_name_rc;
-	const char *address;	  /* "192.0.2.1" */
-	const char *server_address; /* "" not known */
+	const char *address;	     /* "192.0.2.1" */
+	const char *server_address;  /* "" not known */
 	const struct tls_facts *tls; /* NULL: in clear */
 	const char *sasl_username;   /* NULL: not logged in */
 };

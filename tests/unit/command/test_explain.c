@@ -33,13 +33,13 @@ static void a_line_is_read_and_written_again(void **state)
 		struct fault fault;
 
 		print_message("  %s\n", cases[i].line);
-		assert_int_equal(explain_session_parse(
-					 mem, span_from(cases[i].line),
-					 &session, &fault),
+		assert_int_equal(explain_session_parse(mem,
+						       span_from(cases[i].line),
+						       &session, &fault),
 				 RC_OK);
 		assert_string_equal(explain_session_format(mem, &session),
-				    cases[i].again != NULL ? cases[i].again :
-							     cases[i].line);
+				    cases[i].again != NULL ? cases[i].again
+							   : cases[i].line);
 	}
 	talloc_free(mem);
 }
@@ -69,9 +69,9 @@ static void what_is_no_session_is_refused(void **state)
 		struct fault fault = { 0 };
 
 		print_message("  %s\n", cases[i].line);
-		assert_int_equal(explain_session_parse(
-					 mem, span_from(cases[i].line),
-					 &session, &fault),
+		assert_int_equal(explain_session_parse(mem,
+						       span_from(cases[i].line),
+						       &session, &fault),
 				 cases[i].rc);
 		assert_non_null(strstr(fault.text, cases[i].text));
 	}
@@ -96,8 +96,10 @@ static void gather(void *arg, struct explain_session *session)
 static void sessions_are_found_in_logs_of_several_kinds(void **state)
 {
 	static const char *const lines[] = {
-		"Nov 21 20:05:05 mx postfix/smtpd[1]: AA: client=a.test[192.0.2.1]",
-		"Nov 21 20:05:05 mx postfix/qmgr[2]: AA: from=<>, size=9, nrcpt=2",
+		"Nov 21 20:05:05 mx postfix/smtpd[1]: AA: "
+		"client=a.test[192.0.2.1]",
+		"Nov 21 20:05:05 mx postfix/qmgr[2]: AA: from=<>, size=9, "
+		"nrcpt=2",
 		"Nov 21 20:05:05 mx postfix/smtp[3]: AA: to=<b@x.test>, "
 		"relay=none, status=deferred (x)",
 		"Nov 21 20:05:05 mx postfix/smtp[3]: AA: to=<b@x.test>, "
@@ -108,17 +110,25 @@ static void sessions_are_found_in_logs_of_several_kinds(void **state)
 		"2026-11-21T20:05:06+01:00 mx postfix/smtps/smtpd[4]: NOQUEUE: "
 		"reject: MAIL from unknown[2001:db8::1]:99: 552 5.3.4 too; "
 		"from=big; from=<jo@a.test> proto=ESMTP helo=<[x]>",
-		"<22>1 2026-11-21T20:05:06Z mx mail/smtpd 9 - - BB: reject: RCPT "
+		"<22>1 2026-11-21T20:05:06Z mx mail/smtpd 9 - - BB: reject: "
+		"RCPT "
 		"from b.test[192.0.2.2]: 450 4.7.1 <x>: Helo command rejected: "
 		"from=<fake>; from=<> to=<c@x.test> proto=SMTP helo=<x> "
 		"sasl_username=<jo>",
 		/* nothing to learn from */
-		"Nov 21 20:05:05 mx postfix/qmgr[2]: ZZ: from=<q@q.test>, size=1",
-		"Nov 21 20:05:05 mx postfix/smtpd[1]: NOQUEUE: reject: VRFY from "
+		"Nov 21 20:05:05 mx postfix/qmgr[2]: ZZ: from=<q@q.test>, "
+		"size=1",
+		"Nov 21 20:05:05 mx postfix/smtpd[1]: NOQUEUE: reject: VRFY "
+		"from "
 		"b.test[192.0.2.2]: 550; to=<x>",
-		"Nov 21 20:05:05 mx postfix/smtpd[1]: NOQUEUE: reject: RCPT from "
+		"Nov 21 20:05:05 mx postfix/smtpd[1]: NOQUEUE: reject: RCPT "
+		"from "
 		"nowhere: 550 x; from=<>",
-		"]: ", "[]: :", "<22>1", "", "\xff\xfe",
+		"]: ",
+		"[]: :",
+		"<22>1",
+		"",
+		"\xff\xfe",
 	};
 	struct gathered all = { .mem = talloc_new(NULL) };
 	struct explain_log *log;

@@ -182,7 +182,8 @@ static void what_works_is_not_talked_about(void **state)
 		"  check_sender_access " TABLE "no,\n"
 		"  check_helo_access regexp:$config_directory/regexp_no,\n"
 		"  reject_unauth_destination, permit\n",
-		/* the style of the seed: a class behind a table, waits for RCPT */
+		/* the style of the seed: a class behind a table, waits for RCPT
+		 */
 		"smtpd_restriction_classes = checked\n"
 		"checked = reject_unknown_sender_domain, permit\n"
 		"smtpd_sender_restrictions = check_sender_access " TABLE
