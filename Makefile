@@ -43,6 +43,7 @@ check: setup
 
 bench: setup build
 	$(PYTHON) bench/bench.py --build $(BUILD)
+	$(PYTHON) bench/tables.py --build $(BUILD)
 
 fuzz: setup
 	tools/fuzz-all

@@ -12,6 +12,8 @@
 #include "command/message_keys.h"
 #include "sys/log.h"
 
+enum { POOL_BYTES = 64 * 1024 };
+
 /* One run: options, and the tables they are for. */
 struct run {
 	const struct table_command *command;
@@ -25,6 +27,7 @@ struct run {
 	struct span *tables; /* "type:name" */
 	size_t table_count;
 	struct build_progress *progress;
+	TALLOC_CTX *pool; /* for what one answer needs */
 };
 
 static void warn(void *arg, const char *text)
@@ -168,7 +171,7 @@ static void table_open(struct run *run, TALLOC_CTX *mem, struct span name,
 
 static void print_bytes(struct span text)
 {
-	fwrite(text.ptr, 1, text.len, stdout);
+	fwrite_unlocked(text.ptr, 1, text.len, stdout);
 }
 
 static void print_pair(const struct run *run, struct span key,
@@ -179,9 +182,9 @@ static void print_pair(const struct run *run, struct span key,
 
 	if (!run->json) {
 		print_bytes(key);
-		fputs(separator, stdout);
+		fputs_unlocked(separator, stdout);
 		print_bytes(value);
-		putchar('\n');
+		putchar_unlocked('\n');
 		return;
 	}
 	tmp = talloc_new(NULL);
@@ -195,7 +198,7 @@ static void print_pair(const struct run *run, struct span key,
 static bool key_find(struct run *run, struct map **maps, struct span key,
 		     bool with_key)
 {
-	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	SCRATCH TALLOC_CTX *tmp = talloc_new(run->pool);
 	struct fault fault;
 	struct span value;
 
@@ -213,7 +216,7 @@ static bool key_find(struct run *run, struct map **maps, struct span key,
 			return true;
 		}
 		print_bytes(value);
-		putchar('\n');
+		putchar_unlocked('\n');
 		return true;
 	}
 	return false;
@@ -279,6 +282,7 @@ static int query_run(struct run *run)
 	struct map **maps = mem_array(tmp, struct map *, run->table_count);
 	bool found;
 
+	run->pool = talloc_pool(tmp, POOL_BYTES);
 	for (size_t i = 0; i < run->table_count; i++)
 		table_open(run, tmp, run->tables[i], &maps[i]);
 	if (run->headers || run->body)

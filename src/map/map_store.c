@@ -317,6 +317,12 @@ static enum rc large_get(struct store_table *table, TALLOC_CTX *mem,
 	enum rc rc;
 
 	pthread_mutex_lock(&table->lock);
+	/* A file of a type that is only ever replaced whole stays as it is. */
+	if (!table->store->can_edit) {
+		rc = handle_get(table, mem, key, ret_value, fault);
+		pthread_mutex_unlock(&table->lock);
+		return rc;
+	}
 	rc = map_file_lock(table->fd, FILE_LOCK_SHARED, "table", fault);
 	if (rc == RC_OK) {
 		*ret_changed = large_has_changed(table);
