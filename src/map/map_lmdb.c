@@ -332,6 +332,7 @@ static const struct map_store lmdb_store = {
 	.suffix = ".lmdb",
 	.ends_in_nul = true,
 	.can_edit = true,
+	.sees_edits = true, /* each question is a transaction */
 	.check = lmdb_check,
 	.open = lmdb_open,
 	.get = lmdb_get,

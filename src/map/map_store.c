@@ -317,15 +317,18 @@ static enum rc large_get(struct store_table *table, TALLOC_CTX *mem,
 	enum rc rc;
 
 	pthread_mutex_lock(&table->lock);
-	/* A file of a type that is only ever replaced whole stays as it is. */
+	/* Who writes a file of such a type writes another one: no lock. */
 	if (!table->store->can_edit) {
 		rc = handle_get(table, mem, key, ret_value, fault);
+		*ret_changed = large_has_changed(table);
 		pthread_mutex_unlock(&table->lock);
 		return rc;
 	}
 	rc = map_file_lock(table->fd, FILE_LOCK_SHARED, "table", fault);
 	if (rc == RC_OK) {
-		*ret_changed = large_has_changed(table);
+		/* Pages that were read before may be old ones. */
+		*ret_changed =
+			!table->store->sees_edits && large_has_changed(table);
 		if (!*ret_changed) {
 			rc = handle_get(table, mem, key, ret_value, fault);
 			*ret_changed = large_has_changed(table);

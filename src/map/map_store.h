@@ -28,6 +28,7 @@ struct map_store {
 	const char *suffix; /* ".db" */
 	bool ends_in_nul;   /* made so unless told otherwise */
 	bool can_edit;	    /* an existing file can be changed */
+	bool sees_edits;    /* a handle answers from the file as it is now */
 
 	/* NULL, or what is wrong with a file that is not empty: "truncated". A
 	 * library may take what is left of one for all of it. */
