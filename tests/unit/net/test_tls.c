@@ -247,112 +247,112 @@ static const char *const nexthop_words[] = { "nexthop", "dot-nexthop" };
 static const char *const hostname_words[] = { "hostname" };
 static const char *const wrong_print[] = { "00:11:22" };
 
+static const struct {
+	const char *why;
+	bool with_ca;
+	struct tls_policy policy;
+	enum rc rc;
+	enum tls_trust trust;
+	const char *text;
+} level_cases[] = {
+	{ "may, unknown authority",
+	  false,
+	  { .level = TLS_MAY },
+	  RC_OK,
+	  TLS_UNTRUSTED,
+	  NULL },
+	{ "encrypt, known authority",
+	  true,
+	  { .level = TLS_ENCRYPT },
+	  RC_OK,
+	  TLS_TRUSTED,
+	  NULL },
+	{ "secure, the name fits",
+	  true,
+	  { .level = TLS_SECURE,
+	    .nexthop_domain = "example.test",
+	    .match = nexthop_words,
+	    .match_count = 2 },
+	  RC_OK,
+	  TLS_VERIFIED,
+	  NULL },
+	{ "secure, another name",
+	  true,
+	  { .level = TLS_SECURE,
+	    .nexthop_domain = "example.org",
+	    .match = nexthop_words,
+	    .match_count = 2 },
+	  RC_TEMP,
+	  0,
+	  "Server certificate not verified" },
+	{ "secure, no names to match",
+	  true,
+	  { .level = TLS_SECURE },
+	  RC_TEMP,
+	  0,
+	  "Server certificate not verified" },
+	{ "secure, unknown authority",
+	  false,
+	  { .level = TLS_SECURE,
+	    .nexthop_domain = "example.test",
+	    .match = nexthop_words,
+	    .match_count = 2 },
+	  RC_TEMP,
+	  0,
+	  "Server certificate not verified" },
+	{ "verify, by the configuration's names",
+	  true,
+	  { .level = TLS_VERIFY, .hostname = "mx.other.test" },
+	  RC_OK,
+	  TLS_VERIFIED,
+	  NULL },
+	{ "verify, the host's name",
+	  true,
+	  { .level = TLS_VERIFY,
+	    .hostname = "a.wild.test",
+	    .match = hostname_words,
+	    .match_count = 1 },
+	  RC_OK,
+	  TLS_VERIFIED,
+	  NULL },
+	{ "a fingerprint that is not its own",
+	  false,
+	  { .level = TLS_FINGERPRINT,
+	    .match = wrong_print,
+	    .match_count = 1 },
+	  RC_TEMP,
+	  0,
+	  "Server certificate not verified" },
+	{ "dane is not there yet",
+	  true,
+	  { .level = TLS_DANE },
+	  RC_CONF,
+	  0,
+	  "level dane: no usable TLSA record" },
+	{ "no common protocol",
+	  true,
+	  { .level = TLS_MAY, .strength.protocols = "<=TLSv1.1" },
+	  RC_TEMP,
+	  0,
+	  NULL },
+	{ "no common cipher",
+	  true,
+	  { .level = TLS_MAY,
+	    .strength = { "<=TLSv1.2", "null", NULL, NULL } },
+	  RC_TEMP,
+	  0,
+	  NULL },
+	{ "a grade that is none",
+	  true,
+	  { .level = TLS_MAY, .strength.grade = "best" },
+	  RC_CONF,
+	  0,
+	  "invalid TLS cipher grade: \"best\"" },
+};
+
 static void a_level_gets_what_it_demands_or_nothing(void **state)
 {
-	static const struct {
-		const char *why;
-		bool with_ca;
-		struct tls_policy policy;
-		enum rc rc;
-		enum tls_trust trust;
-		const char *text;
-	} cases[] = {
-		{ "may, unknown authority",
-		  false,
-		  { .level = TLS_MAY },
-		  RC_OK,
-		  TLS_UNTRUSTED,
-		  NULL },
-		{ "encrypt, known authority",
-		  true,
-		  { .level = TLS_ENCRYPT },
-		  RC_OK,
-		  TLS_TRUSTED,
-		  NULL },
-		{ "secure, the name fits",
-		  true,
-		  { .level = TLS_SECURE,
-		    .nexthop_domain = "example.test",
-		    .match = nexthop_words,
-		    .match_count = 2 },
-		  RC_OK,
-		  TLS_VERIFIED,
-		  NULL },
-		{ "secure, another name",
-		  true,
-		  { .level = TLS_SECURE,
-		    .nexthop_domain = "example.org",
-		    .match = nexthop_words,
-		    .match_count = 2 },
-		  RC_TEMP,
-		  0,
-		  "Server certificate not verified" },
-		{ "secure, no names to match",
-		  true,
-		  { .level = TLS_SECURE },
-		  RC_TEMP,
-		  0,
-		  "Server certificate not verified" },
-		{ "secure, unknown authority",
-		  false,
-		  { .level = TLS_SECURE,
-		    .nexthop_domain = "example.test",
-		    .match = nexthop_words,
-		    .match_count = 2 },
-		  RC_TEMP,
-		  0,
-		  "Server certificate not verified" },
-		{ "verify, by the configuration's names",
-		  true,
-		  { .level = TLS_VERIFY, .hostname = "mx.other.test" },
-		  RC_OK,
-		  TLS_VERIFIED,
-		  NULL },
-		{ "verify, the host's name",
-		  true,
-		  { .level = TLS_VERIFY,
-		    .hostname = "a.wild.test",
-		    .match = hostname_words,
-		    .match_count = 1 },
-		  RC_OK,
-		  TLS_VERIFIED,
-		  NULL },
-		{ "a fingerprint that is not its own",
-		  false,
-		  { .level = TLS_FINGERPRINT,
-		    .match = wrong_print,
-		    .match_count = 1 },
-		  RC_TEMP,
-		  0,
-		  "Server certificate not verified" },
-		{ "dane is not there yet",
-		  true,
-		  { .level = TLS_DANE },
-		  RC_CONF,
-		  0,
-		  "level dane: no usable TLSA record" },
-		{ "no common protocol",
-		  true,
-		  { .level = TLS_MAY, .strength.protocols = "<=TLSv1.1" },
-		  RC_TEMP,
-		  0,
-		  NULL },
-		{ "no common cipher",
-		  true,
-		  { .level = TLS_MAY,
-		    .strength = { "<=TLSv1.2", "null", NULL, NULL } },
-		  RC_TEMP,
-		  0,
-		  NULL },
-		{ "a grade that is none",
-		  true,
-		  { .level = TLS_MAY, .strength.grade = "best" },
-		  RC_CONF,
-		  0,
-		  "invalid TLS cipher grade: \"best\"" },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(level_cases); i++) {
 		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 		struct tls_config theirs = server_config();
 		struct tls_config ours = client_config();
@@ -362,20 +362,20 @@ static void a_level_gets_what_it_demands_or_nothing(void **state)
 		struct tls *tls;
 		enum rc rc;
 
-		print_message("  %s\n", cases[i].why);
-		if (!cases[i].with_ca)
+		print_message("  %s\n", level_cases[i].why);
+		if (!level_cases[i].with_ca)
 			ours.ca_file = NULL;
 		ours.verify_match = "hostname, mx.example.test";
 		stream = peer_start(tmp, &peer, server_of(tmp, &theirs));
-		rc = tls_connect(tmp, client_of(tmp, &ours), &cases[i].policy,
+		rc = tls_connect(tmp, client_of(tmp, &ours), &level_cases[i].policy,
 				 stream, "mx[192.0.2.1]:25", &tls, &fault);
 		if (rc != RC_OK)
 			print_message("    %s\n", fault.text);
-		assert_int_equal(rc, cases[i].rc);
+		assert_int_equal(rc, level_cases[i].rc);
 		if (rc == RC_OK)
-			assert_int_equal(tls_facts(tls)->trust, cases[i].trust);
-		if (cases[i].text != NULL)
-			assert_string_equal(fault.text, cases[i].text);
+			assert_int_equal(tls_facts(tls)->trust, level_cases[i].trust);
+		if (level_cases[i].text != NULL)
+			assert_string_equal(fault.text, level_cases[i].text);
 		shutdown(net_stream_fd(stream), SHUT_RDWR);
 		pthread_join(peer.thread, NULL);
 	}
