@@ -76,6 +76,26 @@ def test_without_delay_each_command_is_refused_at_once(postern, dns):
     mx.log.wait("warning: access table inline:{ client.test=HOLD }: with smtpd_delay_reject=no, action HOLD is always skipped in Client host or Helo command restrictions")
 
 
+def test_without_delay_a_client_is_refused_behind_a_handshake_that_comes_first(postern, dns, certificate):
+    key, cert = certificate
+    dns.host("mail.client.test", "127.0.0.9")
+    tls = {"smtpd_tls_wrappermode": "yes", "smtpd_tls_cert_file": cert, "smtpd_tls_key_file": key, "smtpd_delay_reject": "no"}
+    postern(BASE, extra_master=service(0, smtpd_client_restrictions="reject", **tls) + service(1, smtpd_client_restrictions="permit", **tls))
+    with connect(0, greeting=None) as s:
+        s.handshake().expect("554 5.7.1 <mail.client.test[127.0.0.9]>: Client host rejected: Access denied")
+        s.send("MAIL FROM:<>").expect("503 5.7.0 Error: access denied for mail.client.test[127.0.0.9]")
+    with connect(1, greeting=None) as s:
+        s.handshake().expect("220 *").ehlo().send("MAIL FROM:<>").expect("250 *").send("RCPT TO:<jo@mx.test>").expect("250 *")
+
+
+def test_what_defers_a_refusal_stays_one_line_of_a_reply(postern, dns):
+    policy = PolicyServer()
+    policy.action = lambda attributes: "DEFER_IF_REJECT no\r250"
+    postern(BASE, extra_master=service(0, smtpd_recipient_restrictions=f"check_policy_service inet:127.0.0.1:{policy.port}, reject"))
+    assert rcpt(0) == "450 4.7.1 <jo@mx.test>: Recipient address rejected: no 250"
+    policy.close()
+
+
 def test_soft_bounce_and_the_order_of_lists(postern, dns):
     rules = {"smtpd_relay_restrictions": "check_recipient_access inline:{ { mx.test = REJECT relay } }, reject_unauth_destination",
              "smtpd_recipient_restrictions": "check_recipient_access inline:{ { mx.test = REJECT recipient } }"}

@@ -19,7 +19,9 @@ void debug_peer_learn(struct smtpd_session *s)
 
 void debug_peer_command(const struct smtpd_session *s, struct span line)
 {
-	if (span_starts_nocase(line, "AUTH "))
+	struct span rest = line, verb;
+
+	if (span_token(&rest, " \t", &verb) && span_is_nocase(verb, "AUTH"))
 		log_info("< %s: AUTH ...", s->client_text);
 	else
 		log_info("< %s: %.*s", s->client_text, SPAN_FMT(line));

@@ -241,8 +241,8 @@ void session_proxy_failed(struct smtpd_session *s, const char *why);
 /* PHASE_START: from accept to the greeting. With waits_until_ms set it is to be
  * called again. */
 void session_start_go_on(struct smtpd_session *s);
-/* The client is another now (XCLIENT): may it speak? */
-void session_greet_again(struct smtpd_session *s);
+/* TLS came first, or the client is another now (XCLIENT): may it speak? */
+void session_greet(struct smtpd_session *s);
 void session_log_disconnect(struct smtpd_session *s);
 /* "lost connection", "timeout" after ... */
 void session_log_abort(struct smtpd_session *s, const char *what);

@@ -285,7 +285,7 @@ void session_start_go_on(struct smtpd_session *s)
 		s->phase = PHASE_COMMAND;
 }
 
-void session_greet_again(struct smtpd_session *s)
+void session_greet(struct smtpd_session *s)
 {
 	s->start = START_RULES;
 	session_start_go_on(s);

@@ -36,6 +36,7 @@ void session_tls_begin(struct smtpd_session *s)
 	/* What was sent in clear behind the command is not a command: it may
 	 * have been slipped in by somebody on the way. */
 	s->input = (struct span){ NULL, 0 };
+	s->skip_line = false;
 	session_reset(s);
 	talloc_free(s->helo);
 	s->helo = NULL;
@@ -121,6 +122,6 @@ enum tls_io session_tls_go_on(struct smtpd_session *s)
 		return TLS_DONE;
 	}
 	if (s->server->tls_wrapper)
-		session_reply(s, "220 %s", s->server->conf->v.smtpd_banner);
+		session_greet(s);
 	return TLS_DONE;
 }

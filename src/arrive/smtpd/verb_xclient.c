@@ -88,6 +88,6 @@ enum verb_result verb_xclient(struct smtpd_session *s, struct span args)
 	memset(&s->rules, 0, sizeof(s->rules));
 	take_client(s, &attributes);
 	session_client_changed(s);
-	session_greet_again(s);
+	session_greet(s);
 	return VERB_REPLACED;
 }
