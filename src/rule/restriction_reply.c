@@ -82,6 +82,15 @@ void rule_note(struct evaluation *ev, const char *what, const char *format, ...)
 	ev->verdict->last_note = note;
 }
 
+/* Tables, policy servers, and clients say what no reply may hold. */
+static void keep_one_line(struct buf *text)
+{
+	for (size_t i = 0; i < text->len; i++)
+		if (!ascii_is_print(text->data[i]) &&
+		    (unsigned char)text->data[i] < 128)
+			text->data[i] = ' ';
+}
+
 /* The whole reply; soft_bounce turns 5xx into 4xx. */
 static const char *reply_text(struct evaluation *ev, int *code, const char *dsn,
 			      const char *format, va_list args)
@@ -97,10 +106,7 @@ static const char *reply_text(struct evaluation *ev, int *code, const char *dsn,
 	/* the class of the status follows the code */
 	buf_addf(&text, "%d %c%s ", *code, '0' + *code / 100, dsn + 1);
 	buf_vaddf(&text, format, args);
-	for (size_t i = 0; i < text.len; i++)
-		if (!ascii_is_print(text.data[i]) &&
-		    (unsigned char)text.data[i] < 128)
-			text.data[i] = ' ';
+	keep_one_line(&text);
 	return buf_text(&text);
 }
 
@@ -184,9 +190,14 @@ void rule_defer_if_permit(struct evaluation *ev, int code, const char *dsn,
 
 void rule_defer_if_reject(struct evaluation *ev, const char *text)
 {
-	rule_trace_says("defer_if_reject", text);
+	struct buf clean;
+
+	buf_init(&clean, ev->mem, 4096);
+	buf_add(&clean, span_take(span_from(text), 4096));
+	keep_one_line(&clean);
+	rule_trace_says("defer_if_reject", buf_text(&clean));
 	if (ev->defer_if_reject == NULL)
-		ev->defer_if_reject = text;
+		ev->defer_if_reject = buf_text(&clean);
 }
 
 void rule_state_add(struct evaluation *ev, struct restriction_text **list,
