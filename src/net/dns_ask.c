@@ -31,6 +31,7 @@ struct dns_asker {
 struct asked {
 	struct dns_asker *asker;
 	bool done, dropped;
+	bool announced; /* by a call that may not be over yet */
 	int error;
 	struct ub_result *result;
 	dns_ready_fn *ready; /* NULL: nobody wants to hear */
@@ -233,6 +234,7 @@ static void answer_take(void *arg, int error, struct ub_result *result)
 	asked->result = result;
 	ready = asked->dropped ? NULL : asked->ready;
 	ready_arg = asked->ready_arg;
+	asked->announced = ready != NULL;
 	if (asked->dropped)
 		asked_free(asked);
 	else
@@ -247,14 +249,14 @@ static int question_drop(struct dns_question *question)
 {
 	struct asked *asked = question->asked;
 	struct dns_asker *asker = asked->asker;
-	bool done, told;
+	bool done, announced;
 
 	pthread_mutex_lock(&asker->wait_lock);
 	done = asked->done;
-	told = asked->ready != NULL;
+	announced = asked->announced;
 	asked->dropped = true;
 	pthread_mutex_unlock(&asker->wait_lock);
-	if (done && told) { /* its announcement may be under way */
+	if (done && announced) {
 		pthread_mutex_lock(&asker->ready_lock);
 		pthread_mutex_unlock(&asker->ready_lock);
 	}
