@@ -31,6 +31,15 @@ def test_sleep_holds_no_worker(postern):
     assert mx.is_listening()
 
 
+def test_what_was_forwarded_outlives_the_wait(postern):
+    mx = postern("smtpd_authorized_xforward_hosts = 127.0.0.1\n", extra_master=ONE_WORKER
+                 + "127.0.0.1:20027 inet n - n - 1 smtpd\n    -o smtpd_delay_reject=no -o smtpd_sender_restrictions=sleep,1\n")
+    with Session(("127.0.0.1", 20027)) as s:
+        s.ehlo().send("XFORWARD NAME=far.test ADDR=192.0.2.8").expect("250 2.0.0 Ok")
+        queue_id = s.mail("ann@client.test", "root@mx.test")
+    mx.log.wait(f"{queue_id}: client=localhost[127.0.0.1], orig_client=far.test[192.0.2.8]")
+
+
 def test_every_stage_can_wait(postern):
     postern(extra_master=ONE_WORKER)
     for content in ("DATA\r\n", "BDAT 20\r\n"):

@@ -79,7 +79,10 @@ enum verb_result verb_mail(struct smtpd_session *s, struct span args)
 		t->mail_args = mem_span_dup(t, args);
 	s->transaction = t;
 	if (!is_acceptable(s)) {
-		session_reset(s);
+		if (s->waits_until_ms == 0)
+			session_reset(s);
+		else /* XFORWARD is still about this message */
+			TALLOC_FREE(s->transaction);
 		return VERB_FAILED;
 	}
 	if (!v->smtpd_delay_open_until_valid_rcpt && s->server->proxy == NULL &&
