@@ -2,6 +2,7 @@
 #include "arrive/smtpd/client_table.h"
 
 #include <pthread.h>
+#include <sys/random.h>
 #include <utlist.h>
 
 #include "base/clock.h"
@@ -35,6 +36,7 @@ struct client_table {
 	struct peak rate_peaks[CLIENT_EVENTS], connection_peak;
 	struct peak size_peak;
 	int ipv4_prefix, ipv6_prefix, unit_s;
+	uint64_t seed; /* so that nobody can choose who shares a chain */
 };
 
 static int table_done(struct client_table *table)
@@ -54,6 +56,9 @@ struct client_table *client_table_new(TALLOC_CTX *mem, int ipv4_prefix,
 {
 	struct client_table *table = mem_new(mem, struct client_table);
 
+	if (getrandom(&table->seed, sizeof(table->seed), GRND_NONBLOCK) !=
+	    sizeof(table->seed))
+		table->seed = clock_wall_us();
 	pthread_mutex_init(&table->lock, NULL);
 	table->ipv4_prefix = ipv4_prefix;
 	table->ipv6_prefix = ipv6_prefix;
@@ -86,11 +91,13 @@ static struct client **find(struct client_table *table,
 			    const struct net_network *network)
 {
 	struct client **place;
-	uint32_t hash = 2166136261u;
+	uint64_t hash = table->seed;
 
-	for (size_t i = 0; i < sizeof(network->bytes); i++)
-		hash = (hash ^ network->bytes[i]) * 16777619u;
-	place = &table->heads[(hash ^ hash >> 16) % HEADS];
+	for (size_t i = 0; i < sizeof(network->bytes); i++) {
+		hash = (hash ^ network->bytes[i]) * 0x9e3779b97f4a7c15u;
+		hash ^= hash >> 29;
+	}
+	place = &table->heads[(hash ^ hash >> 32) % HEADS];
 	while (*place != NULL && !same(&(*place)->network, network))
 		place = &(*place)->next;
 	return place;
