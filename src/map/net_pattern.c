@@ -16,7 +16,6 @@ static struct span without_brackets(struct span text)
 bool net_pattern_address_parse(struct span text,
 			       struct net_address *ret_address)
 {
-	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 	char copy[INET6_ADDRSTRLEN];
 	struct net_address address = { 0 };
 
@@ -32,10 +31,6 @@ bool net_pattern_address_parse(struct span text,
 		address.size = 4;
 	} else if (inet_pton(AF_INET6, copy, address.bytes) == 1) {
 		address.size = 16;
-		if (memcmp(address.bytes, mapped, sizeof(mapped)) == 0) {
-			address.size = 4;
-			memmove(address.bytes, address.bytes + 12, 4);
-		}
 	} else {
 		return false;
 	}

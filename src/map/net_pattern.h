@@ -3,7 +3,9 @@
  * net_pattern - an address or a network: 10.0.0.0/8, [2001:db8::]/32,
  * [2001:db8::/32], 127.0.0.1, [::1].
  *
- * IPv4 in IPv6 (::ffff:1.2.3.4) counts as IPv4.
+ * IPv4 in IPv6 is IPv6 here: [::ffff:127.0.0.0]/104, which Debian's mynetworks
+ * has, is a network that no IPv4 address is in. Addresses of peers are IPv4
+ * already when they come (net/address.h).
  */
 #pragma once
 

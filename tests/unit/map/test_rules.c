@@ -15,6 +15,7 @@ static void cidr_tables_answer_by_network(void **state)
 				    "192.168.2.0/24 two\n"
 				    "endif\n"
 				    "[2001:db9::]/32 br6\n"
+				    "::ffff:0:0/96 mapped\n"
 				    "0.0.0.0/0 any\n";
 	static const struct {
 		const char *key, *want;
@@ -29,6 +30,7 @@ static void cidr_tables_answer_by_network(void **state)
 		{ "foo", NULL },
 		{ "8.8.8.8", "notprivate" },
 		{ "10.1", NULL },
+		{ "::ffff:10.1.2.3", "mapped" },
 		{ "2001:db7::1", NULL },
 	};
 	struct fault fault;
