@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "base/buf.h"
@@ -236,28 +237,43 @@ enum rc tls_ciphers_make(TALLOC_CTX *mem, const struct tls_config *config,
 	return RC_OK;
 }
 
+/* Adds what this OpenSSL has of the names and leaves out the others. How many
+ * names there were. */
+static size_t groups_add(SSL_CTX *probe, const char *names, struct buf *list)
+{
+	struct span rest = span_from(names), word;
+	size_t count = 0;
+
+	for (; span_token(&rest, separators, &word); count++) {
+		char *name = mem_span_dup(NULL, word);
+
+		if (SSL_CTX_set1_groups_list(probe, name) == 1)
+			buf_addf(list, "%s%s", list->len > 0 ? ":" : "", name);
+		talloc_free(name);
+	}
+	return count;
+}
+
 enum rc tls_groups_make(TALLOC_CTX *mem, const struct tls_config *config,
 			char **ret_list, struct fault *fault)
 {
 	SSL_CTX *probe = SSL_CTX_new(TLS_method());
-	struct span rest, word;
+	const char *curves = text_or(config->curves, "");
+	enum rc rc = RC_OK;
 	struct buf list;
 
 	if (probe == NULL)
 		return fault_set(fault, RC_TEMP, "4.3.0", "out of memory");
 	buf_init(&list, mem, 4096);
-	rest = span_from(mem_printf(mem, "%s %s", text_or(config->curves, ""),
-				    text_or(config->ffdhe_groups, "")));
-	while (span_token(&rest, separators, &word)) {
-		char *name = mem_span_dup(mem, word);
-
-		/* What this OpenSSL does not have is left out. */
-		if (SSL_CTX_set1_groups_list(probe, name) == 1)
-			buf_addf(&list, "%s%s", list.len > 0 ? ":" : "", name);
-		talloc_free(name);
-	}
+	if (groups_add(probe, curves, &list) > 0 && list.len == 0)
+		rc = fault_set(fault, RC_CONF, "4.7.5",
+			       "the list of curves \"%s\" selects none that "
+			       "OpenSSL has",
+			       curves);
+	groups_add(probe, text_or(config->ffdhe_groups, ""), &list);
 	SSL_CTX_free(probe);
+	ERR_clear_error();
 	*ret_list = mem_strdup(mem, buf_text(&list));
 	buf_done(&list);
-	return RC_OK;
+	return rc;
 }

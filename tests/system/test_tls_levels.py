@@ -59,6 +59,11 @@ def test_policy_table_by_key_and_attribute(postern, remote, dns, trusted):
     case("badattr.test", "secure foo=bar", PROBLEM)
     case("badmatch.test", "may match=x", PROBLEM)
     case("badgrade.test", "encrypt ciphers=best", PROBLEM)
+    case("twice.test", "encrypt protocols=TLSv1.2 protocols=TLSv1.3", PROBLEM)
+    case("grades.test", "encrypt ciphers=high ciphers=medium", PROBLEM)
+    case("excludes.test", "encrypt exclude=AES exclude=RSA", PROBLEM)
+    case("names.test", "encrypt servername=a.test servername=b.test", PROBLEM)
+    case("badname.test", "encrypt servername=bad..name", PROBLEM)
     case("none.test", "none", SENT)
     mx = postern(f"""
         smtp_tls_security_level = may
@@ -285,6 +290,7 @@ def test_replies_slipped_in_before_the_handshake_are_not_believed(postern, remot
     ("smtpd_tls_cert_file = /nonexistent", "smtpd_tls_cert_file = /nonexistent: *"),
     ("smtpd_tls_fingerprint_digest = crc", "smtpd_tls_fingerprint_digest: unknown digest \"crc\""),
     ("tls_ssl_options = NO_SUCH_THING", "tls_ssl_options: unknown name \"NO_SUCH_THING\""),
+    ("tls_eecdh_auto_curves = X9999", "the list of curves \"X9999\" selects none that OpenSSL has"),
     ("tls_config_file = /nonexistent.cnf", "tls_config_file = /nonexistent.cnf*"),
 ])
 @pytest.mark.postern_only("the words are ours")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/smtp/tls_policy.h"
 
+#include "net/dns.h"
 #include "sys/log.h"
 
 static enum rc policy_default(const struct smtp_settings *s,
@@ -29,6 +30,7 @@ struct line {
 	const struct smtp_settings *settings;
 	struct smtp_tls_policy *policy;
 	const struct nexthop *hop;
+	uint32_t *seen; /* a bit for each of attributes[] */
 };
 
 static bool line_bad(const struct line *line, const char *what,
@@ -94,6 +96,8 @@ static bool take_exclude(const struct line *line, struct span value)
 
 static bool take_servername(const struct line *line, struct span value)
 {
+	if (!dns_name_is_valid(value))
+		return line_bad(line, "invalid servername", value, "");
 	line->policy->servername = mem_span_dup(line->policy, value);
 	return true;
 }
@@ -159,21 +163,22 @@ static bool take_report(const struct line *line, struct span value)
 static const struct {
 	const char *name;
 	bool (*take)(const struct line *line, struct span value);
+	bool is_single; /* a second one contradicts the first */
 } attributes[] = {
-	{ "match", take_match },
-	{ "protocols", take_protocols },
-	{ "ciphers", take_ciphers },
-	{ "exclude", take_exclude },
-	{ "servername", take_servername },
-	{ "tafile", take_tafile },
-	{ "connection_reuse", take_reuse },
-	{ "enable_rpk", take_raw_keys },
-	{ "mx_host_pattern", take_mx_pattern },
-	{ "policy_type", take_report },
-	{ "policy_domain", take_report },
-	{ "policy_string", take_report },
-	{ "policy_ttl", take_report },
-	{ "policy_failure", take_report },
+	{ "match", take_match, false },
+	{ "protocols", take_protocols, true },
+	{ "ciphers", take_ciphers, true },
+	{ "exclude", take_exclude, true },
+	{ "servername", take_servername, true },
+	{ "tafile", take_tafile, false },
+	{ "connection_reuse", take_reuse, false },
+	{ "enable_rpk", take_raw_keys, false },
+	{ "mx_host_pattern", take_mx_pattern, false },
+	{ "policy_type", take_report, false },
+	{ "policy_domain", take_report, false },
+	{ "policy_string", take_report, false },
+	{ "policy_ttl", take_report, false },
+	{ "policy_failure", take_report, false },
 };
 
 static bool attribute_take(const struct line *line, struct span word)
@@ -186,9 +191,15 @@ static bool attribute_take(const struct line *line, struct span word)
 				"");
 	name = span_trim(name);
 	value = span_trim(value);
-	for (size_t i = 0; i < ARRAY_LEN(attributes); i++)
-		if (span_is_nocase(name, attributes[i].name))
-			return attributes[i].take(line, value);
+	for (size_t i = 0; i < ARRAY_LEN(attributes); i++) {
+		if (!span_is_nocase(name, attributes[i].name))
+			continue;
+		if (attributes[i].is_single && *line->seen >> i & 1)
+			return line_bad(line, "more than one attribute", name,
+					"");
+		*line->seen |= 1U << i;
+		return attributes[i].take(line, value);
+	}
 	return line_bad(line, "invalid attribute name:", name, "");
 }
 
@@ -213,7 +224,9 @@ enum rc smtp_tls_policy_read(const struct smtp_settings *settings,
 			     struct smtp_tls_policy *policy,
 			     struct fault *fault)
 {
-	const struct line here = { settings, policy, hop }, *line = &here;
+	uint32_t seen = 0;
+	const struct line here = { settings, policy, hop, &seen },
+			  *line = &here;
 	struct span word;
 
 	if (!span_token(&text, policy_separators, &word)) {
