@@ -56,6 +56,11 @@ static struct conf *conf_read(struct finger *f)
 	return conf;
 }
 
+static void trace_show(const char *line)
+{
+	finger_say("%s", line);
+}
+
 /* Only what the command line says; main.cf gives lists and limits. */
 static void tls_open(struct run *run)
 {
@@ -76,9 +81,12 @@ static void tls_open(struct run *run)
 	config.append_default_ca = false;
 	config.trust_anchor_files = f->trust_anchors;
 	config.log_level = f->tls_loglevel;
+	config.log = trace_show;
 	config.sessions = f->reconnect_s > 0;
 	if (f->digest != NULL)
 		config.fingerprint_digest = f->digest;
+	if (config.log_level >= 2)
+		finger_say("initializing the client-side TLS engine");
 	if (tls_client_open(run->finger, &config, &run->tls_client, &fault) !=
 	    RC_OK)
 		die(&fault);

@@ -127,15 +127,17 @@ void finger_show_tls(void *arg, const struct tls *tls, const char *peer)
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	const struct finger *f = arg;
 	const struct tls_facts *facts = tls_facts(tls);
+	/* The trace has said that. */
+	const bool is_told = f->tls_loglevel >= 2;
 
-	if (facts->resumed)
+	if (facts->resumed && !is_told)
 		finger_say("%s: Reusing old session", peer);
-	else
+	if (!facts->resumed)
 		show_match(f, tls, peer);
 	if (f->show_chain && !facts->resumed)
 		show_chain(tls);
 	if ((f->log & (FINGER_PEERCERT | FINGER_CERTMATCH)) != 0 &&
-	    !facts->resumed && facts->trust != TLS_ANONYMOUS)
+	    !facts->resumed && facts->trust != TLS_ANONYMOUS && !is_told)
 		finger_say("%s: subject_CN=%s, issuer_CN=%s, fingerprint=%s, "
 			   "pkey_fingerprint=%s",
 			   peer, facts->peer_name, facts->issuer_name,

@@ -221,3 +221,13 @@ def test_mail_over_starttls_is_noted_in_received(postern, certificate):
     assert "(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)" in text
     assert "with ESMTPS id" in text
     mx.log.wait("Anonymous TLS connection established from localhost[127.0.0.1]: TLSv1.3 with cipher *")
+
+
+def test_native_lookup_is_of_hosts_and_mx_records_still_count(postern, remote, dns):
+    mx = postern("smtp_host_lookup = native\n")
+    dns.mx("far.test", "mx.far.test", "127.0.0.2")
+    host = remote("127.0.0.2")
+    with mx.session() as s:
+        queue_id = s.ehlo().mail("ann@mx.test", "jo@far.test")
+    mx.log.wait(f"{queue_id}: to=<jo@far.test>*status=sent*")
+    assert host.messages

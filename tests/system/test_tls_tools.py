@@ -184,3 +184,19 @@ def test_tls_is_enabled_with_one_command(postern, dns):
     other = mx.command(*tls, "new-server-key", "-a", "ecdsa").stdout.split("private key:")[1].split()[0]
     refused = mx.command(*tls, "deploy-server-cert", cert, other, check=False)
     assert refused.returncode == 1 and "is not for the private key" in refused.stderr
+
+
+def test_posttls_finger_looks_hosts_up_and_traces_as_the_reference_does(mx, remote, dns, private_ca):
+    dns.mx("far.test", "mx.far.test", "127.0.0.2")
+    remote("127.0.0.2", tls=private_ca.issue("mx.far.test").files)
+    for args in (("-h", "native", "-l", "encrypt", "far.test"), ("-h", "dns,native", "-l", "encrypt", "far.test"),
+                 ("-S", "far.test")):
+        ours, theirs = finger_both(mx, *args)
+        assert ours == theirs, args
+    wrong = mx.command("posttls-finger", "-h", "both", "far.test", check=False).stdout
+    assert 'smtp_host_lookup = both (use "dns", "native" or both)' in wrong
+    ours, theirs = finger_both(mx, "-L", "debug", "-l", "encrypt", "far.test")
+    for line in ("initializing the client-side TLS engine", "setting up TLS connection to mx.far.test[127.0.0.2]:25",
+                 "SSL_connect:SSLv3/TLS write client hello", "SSL_connect:SSLv3/TLS read server certificate"):
+        assert "posttls-finger: " + line in ours and "posttls-finger: " + line in theirs, line
+    assert len([line for line in ours if "subject_CN" in line]) == 1

@@ -131,12 +131,18 @@ static enum rc host_lookup(TALLOC_CTX *mem,
 {
 	const int families = (config->protocols.ipv4 ? DNS_IPV4 : 0) |
 			     (config->protocols.ipv6 ? DNS_IPV6 : 0);
+	const struct smtp_settings *s = config->settings;
 	enum rc rc = RC_NONE;
 
-	if (config->settings->dns)
+	if (!s->dns && !s->dns_native)
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "bad configuration: %s_host_lookup = %s (use "
+				 "\"dns\", \"native\" or both)",
+				 s->lmtp ? "lmtp" : "smtp", s->host_lookup);
+	if (s->dns)
 		rc = dns_host_addresses_dns(mem, config->dns, name, families,
 					    ret_host, fault);
-	if (rc != RC_OK && config->settings->dns_native)
+	if (rc != RC_OK && s->dns_native)
 		rc = dns_host_addresses(mem, config->dns, name, families,
 					ret_host, fault);
 	return rc;
@@ -255,7 +261,7 @@ enum rc smtp_route_find(TALLOC_CTX *mem, const struct smtp_route_config *config,
 	struct net_address literal;
 	enum rc rc;
 
-	if (hop->literal_host || !config->settings->dns ||
+	if (hop->literal_host || !config->settings->exchangers ||
 	    net_address_parse(span_from(hop->host), &literal))
 		rc = not_found(
 		    config->settings,

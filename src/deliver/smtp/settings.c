@@ -47,6 +47,8 @@ void smtp_settings_init(struct smtp_settings *s, const struct conf *conf,
 					: v->smtp_discard_ehlo_keywords;
 	s->always_send_ehlo = lmtp || v->smtp_always_send_ehlo;
 	s->never_send_ehlo = !lmtp && v->smtp_never_send_ehlo;
+	/* RFC 2033 has no MX records. */
+	s->exchangers = !lmtp;
 	for (struct span rest = span_from(s->host_lookup), word;
 	     span_token(&rest, ", \t\r\n", &word);) {
 		s->dns |= span_is_nocase(word, "dns");
@@ -56,7 +58,7 @@ void smtp_settings_init(struct smtp_settings *s, const struct conf *conf,
 	if (*s->dns_support_level != '\0'
 		? strcasecmp(s->dns_support_level, "disabled") == 0
 		: v->disable_dns_lookups) {
-		s->dns = false;
+		s->dns = s->exchangers = false;
 		s->dns_native = true;
 	}
 }

@@ -41,6 +41,7 @@ struct smtp_settings {
 	    defer_if_no_mx_address_found, sasl_auth_enable,
 	    tls_note_starttls_offer, tls_block_early_mail_reply,
 	    tls_connection_reuse, tls_force_insecure_host_tlsa_lookup;
+	bool exchangers;      /* asks for MX records */
 	bool dns, dns_native; /* how hosts are looked up */
 	bool dnssec_wanted;   /* dns_support_level = dnssec */
 	bool dnssec_missing;  /* and there is no trust anchor for it */
