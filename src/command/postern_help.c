@@ -293,11 +293,13 @@ static void say_near(const struct postern *postern, const char *name)
 static bool show(const struct help *h, const char *kind, const char *name)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *table = mem_printf(tmp, "%s_table", name);
 
 	if (kind != NULL && strcmp(kind, "table") == 0)
-		return show_page(h, mem_printf(tmp, "%s_table", name));
+		return show_page(h, table);
 	return show_page(h, name) || show_parameter(h, name) ||
-	       show_pattern(h, name) || postern_usage_of(name, stdout);
+	       show_pattern(h, name) || postern_usage_of(name, stdout) ||
+	       show_page(h, table);
 }
 
 static struct conf *conf_or_null(const struct postern *postern)

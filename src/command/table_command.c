@@ -343,8 +343,12 @@ static enum rc list_one(void *arg, struct span key, struct span value,
 	if (run->options.flags & MAP_BUILD_FILE_VALUES) {
 		enum rc rc = map_value_decode(tmp, value, &value, fault);
 
-		if (rc != RC_OK)
-			return rc;
+		if (rc != RC_OK) {
+			log_warning("key %.*s: %s",
+				    (int)MIN_OF(key.len, (size_t)200), key.ptr,
+				    fault->text);
+			return RC_OK;
+		}
 	}
 	print_pair(run, key, run->command->separator, value);
 	return RC_OK;

@@ -67,6 +67,8 @@ enum rc map_text_next(struct span *rest, struct span *ret_element,
 		      struct fault *fault);
 /* "{ text }" without braces and blanks; other text is only trimmed. */
 struct span map_text_unbrace(struct span text);
+/* Does the brace that text starts with, if any, close at its very end? */
+bool map_text_braces_are_whole(struct span text);
 
 /* Lower case, of letters above 127 too when the text is UTF-8. The answer is in
  * `small` when it fits, else a child of mem. */

@@ -11,8 +11,14 @@ static enum rc nothing_open(struct map *map, struct fault *fault)
 
 static enum rc static_open(struct map *map, struct fault *fault)
 {
-	struct span text = map_text_unbrace(span_from(map->name));
+	struct span text = span_trim(span_from(map->name));
 
+	if (!map_text_braces_are_whole(text))
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "bad syntax: \"%s\"; need \"static:text\" or "
+				 "\"static:{text with blanks}\"",
+				 map->full_name);
+	text = map_text_unbrace(text);
 	map->state = mem_span_dup(map, text);
 	return RC_OK;
 }
@@ -88,6 +94,12 @@ static enum rc inline_add(struct map *map, struct mem_table *table,
 	struct span key, value = map_text_unbrace(element);
 	ssize_t equals = span_find(value, '=');
 
+	if (!map_text_braces_are_whole(element))
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "syntax error after '}' in \"%.*s\": \"%s\"; "
+				 "need \"inline:{name=value...}\"",
+				 (int)MIN_OF(element.len, (size_t)100),
+				 element.ptr, map->full_name);
 	key = equals < 0 ? SPAN_OF("")
 			 : span_trim(span_take(value, (size_t)equals));
 	if (key.len == 0)
@@ -124,6 +136,11 @@ static enum rc inline_open(struct map *map, struct fault *fault)
 	}
 	if (rc != RC_NONE)
 		return fault_add(fault, "%s", map->full_name);
+	if (mem_table_count(table) == 0)
+		return fault_set(fault, RC_CONF, "4.3.5",
+				 "empty table: \"%s\"; need "
+				 "\"inline:{name=value...}\"",
+				 map->full_name);
 	map->state = table;
 	return RC_OK;
 }

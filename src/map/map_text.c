@@ -41,6 +41,21 @@ struct span map_text_unbrace(struct span text)
 	return span_trim((struct span){ text.ptr + 1, text.len - 2 });
 }
 
+bool map_text_braces_are_whole(struct span text)
+{
+	int depth = 0;
+
+	if (text.len == 0 || text.ptr[0] != '{')
+		return true;
+	for (size_t n = 0; n < text.len; n++) {
+		if (text.ptr[n] == '{')
+			depth++;
+		else if (text.ptr[n] == '}' && --depth == 0)
+			return n + 1 == text.len;
+	}
+	return false;
+}
+
 bool map_name_split(struct span text, struct span *ret_type,
 		    struct span *ret_name)
 {

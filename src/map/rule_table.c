@@ -13,6 +13,7 @@ struct rule_table {
 
 /* A table being read. */
 struct reading {
+	const char *name; /* of the file */
 	struct rule_table *table;
 	const struct map *map;
 	size_t open_ifs[IF_DEPTH_MAX];
@@ -105,10 +106,29 @@ static bool word_cut(struct span *line, const char *word, bool alone)
 	return true;
 }
 
-static const char *endif_read(struct reading *r, unsigned int number)
+/* What follows an if or endif: an error where rules are addresses, of no
+ * account where they are expressions, as the reference has it. */
+static const char *extra_check(struct reading *r, struct span extra,
+			       const char *word, unsigned int number)
+{
+	if (extra.len == 0)
+		return NULL;
+	if (!r->table->kind->substitutes)
+		return mem_printf(r->table, "garbage after %s", word);
+	table_warn(&r->warn,
+		   "%s map %s, line %u: ignoring extra text after %s",
+		   r->table->kind->name, r->name, number, word);
+	return NULL;
+}
+
+static const char *endif_read(struct reading *r, struct span extra,
+			      unsigned int number)
 {
 	struct rule rule = { .type = RULE_ENDIF, .line = number };
+	const char *problem = extra_check(r, extra, "ENDIF", number);
 
+	if (problem != NULL)
+		return problem;
 	if (r->depth == 0)
 		return "ENDIF without matching IF";
 	r->table->rules[r->open_ifs[--r->depth]].endif = r->table->count;
@@ -123,7 +143,7 @@ static const char *rule_read(struct reading *r, struct span line,
 	const char *problem;
 
 	if (word_cut(&line, "endif", true))
-		return endif_read(r, number);
+		return endif_read(r, line, number);
 	if (word_cut(&line, "if", false))
 		rule.type = RULE_IF;
 	while (line.len > 0 && line.ptr[0] == '!') {
@@ -135,6 +155,9 @@ static const char *rule_read(struct reading *r, struct span line,
 		return problem;
 	line = span_trim(line);
 	if (rule.type == RULE_IF) {
+		problem = extra_check(r, line, "IF statement", number);
+		if (problem != NULL)
+			return problem;
 		if (r->depth == IF_DEPTH_MAX)
 			return "IF nested too deep";
 		r->open_ifs[r->depth++] = r->table->count;
@@ -158,7 +181,7 @@ static bool result_is_empty(const struct rule_table *table)
 }
 
 /* Those that nothing has closed reach to the end. */
-static void ifs_close(struct reading *r, const char *name)
+static void ifs_close(struct reading *r)
 {
 	while (r->depth > 0) {
 		struct rule *rule = &r->table->rules[r->open_ifs[--r->depth]];
@@ -166,7 +189,7 @@ static void ifs_close(struct reading *r, const char *name)
 		rule->endif = r->table->count;
 		table_warn(&r->warn,
 			   "%s map %s, line %u: IF has no matching ENDIF",
-			   r->table->kind->name, name, rule->line);
+			   r->table->kind->name, r->name, rule->line);
 	}
 }
 
@@ -175,8 +198,9 @@ static enum rc rules_read(struct map *map, const struct rule_kind *kind,
 			  struct rule_table **ret_table, struct fault *fault)
 {
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-	struct reading r = { .map = map, .warn = table_warn_to_log() };
-	const char *name = table_source_name(source);
+	struct reading r = { .map = map,
+			     .name = table_source_name(source),
+			     .warn = table_warn_to_log() };
 	struct span line;
 	unsigned int number;
 	enum rc rc;
@@ -190,16 +214,16 @@ static enum rc rules_read(struct map *map, const struct rule_kind *kind,
 		if (problem != NULL)
 			table_warn(&r.warn,
 				   "%s map %s, line %u: %s: skipping this rule",
-				   kind->name, name, number, problem);
+				   kind->name, r.name, number, problem);
 		else if (result_is_empty(r.table))
 			table_warn(&r.warn,
 				   "%s map %s, line %u: no replacement text: "
 				   "using empty string",
-				   kind->name, name, number);
+				   kind->name, r.name, number);
 	}
 	if (rc != RC_NONE)
 		return rc;
-	ifs_close(&r, name);
+	ifs_close(&r);
 	*ret_table = talloc_steal(NULL, r.table);
 	return RC_OK;
 }

@@ -35,6 +35,7 @@ def ask(stage, tmp_path):
     (["slow_destination_rate_delay"], ["Pause between deliveries", "default    $default_destination_rate_delay"]),
     (["postmap"], ["postmap - make, query", "OPTIONS", "-q KEY"]),
     (["postqueue"], ["OPTIONS"]), (["smtpd"], ["PARAMETERS", "smtpd_banner"]),
+    (["cidr"], ["cidr_table - "]),
     (["table", "lmdb"], ["lmdb_table - LMDB files"]), (["access"], ["DEFER_IF_PERMIT"]),
     (["table", "redis"], ["key_format"]), (["reload"], ["postern reload - take a changed configuration over"]),
     (["smtpd_tls_*_file"], ["smtpd_tls_cert_file\n", "smtpd_tls_key_file\n"]),

@@ -140,6 +140,13 @@ def test_duplicates_and_bad_lines_are_named(tools):
         assert tools("postmap", "-q", "b", f"{kind}:t") == b"3  more\n"
 
 
+def test_a_value_that_is_no_base64_is_named_and_passed_by(tools):
+    (tools.folder / "b64").write_text("bad !\ngood dGV4dA==\n")
+    tools("postmap", "hash:b64")
+    assert tools("postmap", "-Fs", "hash:b64") == b"good\ttext\n"
+    assert "key bad: the value is no base64 text" in tools.err
+
+
 def test_json(tools):
     (tools.folder / "t").write_text('a 1\nb say "x"\n')
     tools("postmap", "hash:t")

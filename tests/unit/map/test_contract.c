@@ -483,6 +483,10 @@ static void a_table_that_cannot_be_opened_says_what_to_do(void **state)
 		{ "hash", "open dictionary: expecting \"type:name\" form" },
 		{ "hash:", "open dictionary: expecting \"type:name\" form" },
 		{ "inline:{a}", "inline:{a}: expected name=value" },
+		{ "inline:{}", "empty table: \"inline:{}\"" },
+		{ "inline:{{a=b}x}", "syntax error after '}' in \"{a=b}x\"" },
+		{ "static:{x", "bad syntax: \"static:{x\"" },
+		{ "static:{a}{b}", "bad syntax: \"static:{a}{b}\"" },
 		{ "unix:shadow", "unknown unix:shadow" },
 		{ "unionmap:{foo:x}", "unsupported dictionary type: foo" },
 	};
