@@ -5,11 +5,15 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
 #include "sys/socket_unix.h"
+
+/* For a service that takes no more questions; others wait for the lock. */
+enum { SEND_WAIT_MS = 20 };
 
 struct verify_question {
 	UT_hash_handle hh;
@@ -105,6 +109,7 @@ static void *reader_run(void *arg)
 static enum rc connect_if_needed(struct verify_client *client,
 				 struct fault *fault)
 {
+	const struct timeval send_wait = { .tv_usec = SEND_WAIT_MS * 1000 };
 	enum rc rc;
 	int error;
 
@@ -121,6 +126,8 @@ static enum rc connect_if_needed(struct verify_client *client,
 				 "connect to service %s: no answer",
 				 client->path);
 	}
+	(void)!setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &send_wait,
+			  sizeof(send_wait));
 	error = pthread_create(&client->reader, NULL, reader_run, client);
 	if (error != 0) {
 		close(client->fd);
