@@ -380,12 +380,16 @@ struct domain_result *
 domain_probe(TALLOC_CTX *mem, struct domain_prober *prober, const char *domain)
 {
 	struct domain_result *result = mem_new(mem, struct domain_result);
+	struct span name = span_from(domain);
 	struct smtp_route route = { 0 };
 	struct nexthop hop;
 	struct fault fault;
 
-	result->domain = mem_strdup(result, domain);
-	if (nexthop_parse(result, span_from(domain), false, "25", &hop,
+	/* As the keys of the policy table are written. */
+	if (span_ends(name, ".") && name.len > 1)
+		name.len--;
+	result->domain = mem_span_dup(result, name);
+	if (nexthop_parse(result, name, false, "25", &hop,
 			  &fault) != RC_OK ||
 	    smtp_route_find(result, &prober->route, &hop, false, &route,
 			    &fault) != RC_OK) {

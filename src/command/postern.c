@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -161,6 +162,19 @@ static void conf_get_ready(struct postern *postern, int verbose)
 	log_set_verbose(verbose);
 }
 
+/* What was not written must not look complete; a reader that has seen enough
+ * is no error. */
+static int output_end(const struct postern *postern, int status)
+{
+	const bool is_lost = fflush(stdout) != 0 || ferror(stdout);
+
+	if (!is_lost || errno == EPIPE)
+		return status;
+	fprintf(stderr, "%s %s: standard output: %s\n", postern->program,
+		postern->name, strerror(errno));
+	return status != 0 ? status : 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct postern postern = { .program = base_name(argv[0]) };
@@ -185,7 +199,7 @@ int main(int argc, char **argv)
 			continue;
 		if (s->needs == NEEDS_CONF)
 			conf_get_ready(&postern, verbose);
-		return s->run(&postern);
+		return output_end(&postern, s->run(&postern));
 	}
 	fprintf(stderr, "%s: unknown command \"%s\"\n", postern.program,
 		postern.name);
