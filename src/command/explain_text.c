@@ -50,7 +50,9 @@ static const char *answer_text(TALLOC_CTX *mem, const struct explain_step *step)
 		return mem_printf(mem, "yes: %.*s", SPAN_FMT(value));
 	if (step->type == STEP_MATCH && step->rc == RC_NONE)
 		return value.len > 0
-			       ? mem_printf(mem, "no: !%.*s", SPAN_FMT(value))
+			       ? mem_printf(mem, "no: %s%.*s",
+					    span_starts(value, "!") ? "" : "!",
+					    SPAN_FMT(value))
 			       : "no";
 	if (step->type == STEP_VERIFY)
 		return mem_printf(mem, "%.*s", SPAN_FMT(value));
