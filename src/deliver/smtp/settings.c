@@ -49,6 +49,7 @@ void smtp_settings_init(struct smtp_settings *s, const struct conf *conf,
 	s->never_send_ehlo = !lmtp && v->smtp_never_send_ehlo;
 	/* RFC 2033 has no MX records. */
 	s->exchangers = !lmtp;
+	s->dns = s->dns_native = false;
 	for (struct span rest = span_from(s->host_lookup), word;
 	     span_token(&rest, ", \t\r\n", &word);) {
 		s->dns |= span_is_nocase(word, "dns");

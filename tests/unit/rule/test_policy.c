@@ -4,6 +4,7 @@
 #include "world.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 #include "rule/policy_client.h"
@@ -132,7 +133,8 @@ static void options_are_checked_when_the_service_is_named(void **state)
 /* A server for a test: answers each request on a connection until it has said
  * all it was told to say, then closes. */
 struct policy_server {
-	int listen_fd, connections;
+	int listen_fd;
+	atomic_int connections;
 	const char *const *replies; /* "" closes; NULL ends the server */
 	pthread_t thread;
 };
@@ -155,7 +157,7 @@ static void *server_run(void *arg)
 		int fd = accept(server->listen_fd, NULL, NULL);
 		FILE *file = fdopen(fd, "r+");
 
-		server->connections++;
+		atomic_fetch_add(&server->connections, 1);
 		while (*server->replies != NULL && request_read(file)) {
 			const char *reply = *server->replies++;
 
@@ -214,7 +216,8 @@ static void connections_are_used_again_and_replaced(void **state)
 		assert_int_equal(rc, cases[i].action == NULL ? RC_TEMP : RC_OK);
 		if (rc == RC_OK)
 			assert_true(span_is(action, cases[i].action));
-		assert_int_equal(server.connections, cases[i].connections);
+		assert_int_equal(atomic_load(&server.connections),
+				 cases[i].connections);
 	}
 	pthread_join(server.thread, NULL);
 	close(server.listen_fd);
