@@ -11,12 +11,15 @@
 #include "sys/bus_guard.h"
 
 /* One state of the file. */
+enum key_form { FORM_UNKNOWN, FORM_NUL, FORM_PLAIN };
+
 struct store_table {
 	const struct map_store *store;
 	struct mem_table *small; /* all of it, or NULL */
 	void *handle;
 	pthread_mutex_t lock; /* handle */
 	bool is_ruined;	      /* under lock: nothing can be asked any more */
+	enum key_form form;   /* under lock */
 	int fd;
 	struct file_stamp stamp;
 };
@@ -272,31 +275,48 @@ enum rc map_store_open(struct map *map, struct fault *fault)
 	return RC_OK;
 }
 
-/* RC_NONE from the store with the NUL: ask again without. */
-static enum rc handle_get(struct store_table *table, TALLOC_CTX *mem,
+static enum rc handle_ask(struct store_table *table, TALLOC_CTX *mem,
 			  struct span key, struct span *ret_value,
 			  struct fault *fault)
 {
-	SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
 	struct store_call call = { .store = table->store,
 				   .mem = mem,
 				   .handle = table->handle,
 				   .path = "table",
-				   .key = map_store_with_nul(tmp, key),
+				   .key = key,
 				   .fault = fault };
-	enum rc rc;
+	enum rc rc = guarded(call_get, &call);
+
+	table->is_ruined = call.is_ruined;
+	if (rc == RC_OK)
+		*ret_value = without_nul(call.value);
+	return rc;
+}
+
+/* A file has its keys with or without a NUL at their ends; which, the first
+ * that is found tells. */
+static enum rc handle_get(struct store_table *table, TALLOC_CTX *mem,
+			  struct span key, struct span *ret_value,
+			  struct fault *fault)
+{
+	enum rc rc = RC_NONE;
 
 	if (table->is_ruined)
 		return fault_set(fault, RC_TEMP, "4.3.0",
 				 "the file is damaged; make it anew");
-	rc = guarded(call_get, &call);
-	if (rc == RC_NONE) {
-		call.key = key;
-		rc = guarded(call_get, &call);
+	if (table->form != FORM_PLAIN) {
+		SCRATCH TALLOC_CTX *tmp = talloc_new(mem);
+
+		rc = handle_ask(table, mem, map_store_with_nul(tmp, key),
+				ret_value, fault);
+		if (rc == RC_OK)
+			table->form = FORM_NUL;
 	}
-	table->is_ruined = call.is_ruined;
+	if (rc != RC_NONE || table->form == FORM_NUL)
+		return rc;
+	rc = handle_ask(table, mem, key, ret_value, fault);
 	if (rc == RC_OK)
-		*ret_value = without_nul(call.value);
+		table->form = FORM_PLAIN;
 	return rc;
 }
 
@@ -309,7 +329,8 @@ static bool large_has_changed(const struct store_table *table)
 }
 
 /* Ask the file itself. *ret_changed: it is not the file that was opened, or was
- * not any more when it was asked, by somebody who heeds no lock. */
+ * not any more when it was asked, by somebody who heeds no lock. What was found
+ * was there; only "not found" and errors may come of a file in the making. */
 static enum rc large_get(struct store_table *table, TALLOC_CTX *mem,
 			 struct span key, struct span *ret_value,
 			 bool *ret_changed, struct fault *fault)
@@ -320,7 +341,7 @@ static enum rc large_get(struct store_table *table, TALLOC_CTX *mem,
 	/* Who writes a file of such a type writes another one: no lock. */
 	if (!table->store->can_edit) {
 		rc = handle_get(table, mem, key, ret_value, fault);
-		*ret_changed = large_has_changed(table);
+		*ret_changed = rc != RC_OK && large_has_changed(table);
 		pthread_mutex_unlock(&table->lock);
 		return rc;
 	}
@@ -331,7 +352,7 @@ static enum rc large_get(struct store_table *table, TALLOC_CTX *mem,
 			!table->store->sees_edits && large_has_changed(table);
 		if (!*ret_changed) {
 			rc = handle_get(table, mem, key, ret_value, fault);
-			*ret_changed = large_has_changed(table);
+			*ret_changed = rc != RC_OK && large_has_changed(table);
 		}
 		if (map_file_lock(table->fd, FILE_UNLOCK, "table", NULL) !=
 		    RC_OK)
