@@ -83,6 +83,9 @@ struct tls_config {
 	bool ask_client_cert, require_client_cert;
 	bool trust_server_certs; /* tls_trust_server_ccerts */
 	bool session_ids;	 /* smtpd_tls_always_issue_session_ids */
+	/* smtpd_tls_session_cache_database: sessions of clients without
+	 * tickets are kept, in memory. */
+	bool keep_sessions;
 	/* The chain, key first, for a name that the client asked for: PEM.
 	 * RC_NONE: the usual certificates. Called by any thread; NULL: none. */
 	enum rc (*sni_find)(void *arg, TALLOC_CTX *mem, const char *name,

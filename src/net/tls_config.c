@@ -88,6 +88,8 @@ static void server_load(const struct conf_values *v, bool mandatory,
 	c->session_timeout_s = v->smtpd_tls_session_cache_timeout;
 	c->sessions = c->session_timeout_s > 0;
 	c->session_ids = v->smtpd_tls_always_issue_session_ids;
+	c->keep_sessions =
+		c->sessions && *v->smtpd_tls_session_cache_database != '\0';
 	c->trust_anchor_files = "";
 }
 

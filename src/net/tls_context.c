@@ -8,6 +8,8 @@
 #include "net/dns.h"
 #include "net/tls_priv.h"
 
+enum { SESSIONS_KEPT_MAX = 5000 };
+
 static const char list_separators[] = ", \t\r\n";
 
 void tls_error_text(char *text, size_t size)
@@ -347,6 +349,21 @@ static void session_context_set(const struct tls_config *c, SSL_CTX *ctx)
 			MIN_OF(size, (unsigned)SSL_MAX_SID_CTX_LENGTH));
 }
 
+/* A session is in its ticket; who takes none (TLS 1.2) may come back by the id
+ * of one that is kept here. */
+static void server_ids_setup(const struct tls_config *c, SSL_CTX *ctx)
+{
+	long mode = SSL_SESS_CACHE_OFF;
+
+	if (c->keep_sessions)
+		mode = SSL_SESS_CACHE_SERVER;
+	else if (c->session_ids) /* given out, and nothing behind them */
+		mode = SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL |
+		       SSL_SESS_CACHE_NO_AUTO_CLEAR;
+	SSL_CTX_set_session_cache_mode(ctx, mode);
+	SSL_CTX_sess_set_cache_size(ctx, SESSIONS_KEPT_MAX);
+}
+
 static enum rc server_sessions_setup(TALLOC_CTX *mem,
 				     struct tls_context *context,
 				     struct fault *fault)
@@ -354,12 +371,7 @@ static enum rc server_sessions_setup(TALLOC_CTX *mem,
 	const struct tls_config *c = &context->config;
 	SSL_CTX *ctx = context->ctx;
 
-	/* The ids are given out; what they stand for is in the tickets. */
-	SSL_CTX_set_session_cache_mode(
-		ctx, c->session_ids ? SSL_SESS_CACHE_SERVER |
-					      SSL_SESS_CACHE_NO_INTERNAL |
-					      SSL_SESS_CACHE_NO_AUTO_CLEAR
-				    : SSL_SESS_CACHE_OFF);
+	server_ids_setup(c, ctx);
 	session_context_set(c, ctx);
 	if (!c->sessions) {
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);

@@ -247,6 +247,25 @@ def test_sessions_are_resumed_by_a_successor_too_and_by_no_other_service(postern
         s.close()
 
 
+@pytest.mark.parametrize("cache", ["", "btree:${data_directory}/smtpd_scache", "lmdb:${data_directory}/smtpd_scache"])
+def test_a_client_without_tickets_resumes_where_sessions_are_kept(postern, trusted, cache):
+    pair = trusted.issue("mx.test")
+    mx = postern(LOCAL + f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {pair.chain}\n"
+                 f"smtpd_tls_session_cache_database = {cache}\n")
+    context = client_context(versions=TLS12)
+    context.options |= ssl.OP_NO_TICKET
+    session = None
+    for reused in (False, bool(cache)):
+        with mx.session() as s:
+            s.ehlo().send("STARTTLS").expect("220 *")
+            s.file.close()
+            s.sock = context.wrap_socket(s.sock, session=session)
+            s.file = s.sock.makefile("rb")
+            s.ehlo()
+            assert s.sock.session_reused == reused
+            session = s.sock.session
+
+
 @pytest.mark.postern_only("3.7 answers a command in clear behind STARTTLS with 554 or drops it likewise")
 @pytest.mark.parametrize("injected", [b"EHLO evil.test\r\nMAIL FROM:<evil@evil.test>\r\n", b"NOOP\r\n", b"\r\n",
                                       b"RSET\r\nQUIT\r\n", b"x" * 5000])
