@@ -41,7 +41,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	const struct smtp_tls_policy policy = {.level = TLS_MAY};
 	struct smtp_hello hello = {
-	    .policy = &policy, .domain = "example.test", .detect_loop = true};
+	    .policy = &policy,
+	    .domain = "example.test",
+	    .detect_loop = true,
+	    .memory = starttls_memory_new(mem)};
 	struct smtp_session *session;
 	struct outcome why;
 	int fds[2];
