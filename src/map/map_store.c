@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "map/mem_table.h"
 #include "sys/bus_guard.h"
 
@@ -20,12 +21,13 @@ struct store_table {
 	pthread_mutex_t lock; /* handle */
 	bool is_ruined;	      /* under lock: nothing can be asked any more */
 	enum key_form form;   /* under lock */
+	uint64_t look_at_ms;  /* under lock: when the time is looked at again */
 	int fd;
 	struct file_stamp stamp;
 };
 
 /* A lookup that meets a file in the middle of many changes gives up. */
-enum { RENEW_TRIES_MAX = 5 };
+enum { RENEW_TRIES_MAX = 5, LOOK_EVERY_MS = 5 };
 
 char *map_store_path(TALLOC_CTX *mem, const struct map *map)
 {
@@ -328,6 +330,18 @@ static bool large_has_changed(const struct store_table *table)
 	       !file_stamp_content_eq(&now, &table->stamp);
 }
 
+/* Pages that were read before are not read again: a look now and then tells
+ * whether somebody has changed the file under them. */
+static bool pages_may_be_old(struct store_table *table)
+{
+	const uint64_t now_ms = clock_mono_ms();
+
+	if (table->store->sees_edits || now_ms < table->look_at_ms)
+		return false;
+	table->look_at_ms = now_ms + LOOK_EVERY_MS;
+	return large_has_changed(table);
+}
+
 /* Ask the file itself. *ret_changed: it is not the file that was opened, or was
  * not any more when it was asked, by somebody who heeds no lock. What was found
  * was there; only "not found" and errors may come of a file in the making. */
@@ -347,9 +361,7 @@ static enum rc large_get(struct store_table *table, TALLOC_CTX *mem,
 	}
 	rc = map_file_lock(table->fd, FILE_LOCK_SHARED, "table", fault);
 	if (rc == RC_OK) {
-		/* Pages that were read before may be old ones. */
-		*ret_changed =
-			!table->store->sees_edits && large_has_changed(table);
+		*ret_changed = pages_may_be_old(table);
 		if (!*ret_changed) {
 			rc = handle_get(table, mem, key, ret_value, fault);
 			*ret_changed = rc != RC_OK && large_has_changed(table);

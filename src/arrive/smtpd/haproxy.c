@@ -157,11 +157,13 @@ enum rc haproxy_parse(struct span bytes, struct haproxy *ret_haproxy,
 		      size_t *ret_size, struct fault *fault)
 {
 	struct span signature = SIGNATURE;
-	struct span begin = span_take(bytes, signature.len);
+	struct span begin;
 	struct haproxy haproxy = { 0 };
 	size_t size = 0;
 	enum rc rc;
 
+	bytes = span_take(bytes, MIN_OF(bytes.len, (size_t)HAPROXY_MAX_BYTES));
+	begin = span_take(bytes, signature.len);
 	if (bytes.len == 0)
 		return RC_NONE;
 	/* No mail client begins with an empty line. */
