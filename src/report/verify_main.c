@@ -69,8 +69,9 @@ static void qmgr_drop(struct program *program)
 	program->qmgr_fd = -1;
 }
 
-static void probed_take(struct program *program, struct packet_in *in)
+static void probed_take(void *arg, struct packet_in *in)
 {
+	struct program *program = arg;
 	static const enum verify_status statuses[] = {
 		[DELIVERY_SENT] = VERIFY_OK,
 		[DELIVERY_DEFERRED] = VERIFY_DEFER,
@@ -96,26 +97,30 @@ static void probed_take(struct program *program, struct packet_in *in)
 			      when_s);
 }
 
-static void qmgr_ready(void *arg, int fd, uint32_t events)
+/* What has come, but not all that a busy peer can send. false: the peer is
+ * gone. */
+static bool packets_take(int fd, void (*take)(void *arg, struct packet_in *in),
+			 void *arg)
 {
-	struct program *program = arg;
-
 	for (int i = 0; i < PACKETS_A_TURN; i++) {
 		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 		struct packet_in in;
 		struct fault fault;
 		enum rc rc = packet_receive(tmp, fd, &in, &fault);
 
-		if (rc == RC_NONE)
-			return;
-		if (rc != RC_OK) {
-			qmgr_drop(program);
-			return;
-		}
+		if (rc != RC_OK)
+			return rc == RC_NONE;
 		if (in.fd >= 0)
 			close(packet_take_fd(&in));
-		probed_take(program, &in);
+		take(arg, &in);
 	}
+	return true;
+}
+
+static void qmgr_ready(void *arg, int fd, uint32_t events)
+{
+	if (!packets_take(fd, probed_take, arg))
+		qmgr_drop(arg);
 }
 
 static bool qmgr_connect(struct program *program)
@@ -204,8 +209,9 @@ static void peer_close(struct peer *peer)
 	talloc_free(peer);
 }
 
-static void question_take(struct peer *peer, struct packet_in *in)
+static void question_take(void *arg, struct packet_in *in)
 {
+	struct peer *peer = arg;
 	SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
 	struct verify_waiter waiter = { .peer = peer->id };
 	const char *address;
@@ -225,24 +231,8 @@ static void question_take(struct peer *peer, struct packet_in *in)
 
 static void peer_ready(void *arg, int fd, uint32_t events)
 {
-	struct peer *peer = arg;
-
-	for (int i = 0; i < PACKETS_A_TURN; i++) {
-		SCRATCH TALLOC_CTX *tmp = talloc_new(NULL);
-		struct packet_in in;
-		struct fault fault;
-		enum rc rc = packet_receive(tmp, fd, &in, &fault);
-
-		if (rc == RC_NONE)
-			return;
-		if (rc != RC_OK) {
-			peer_close(peer);
-			return;
-		}
-		if (in.fd >= 0)
-			close(packet_take_fd(&in));
-		question_take(peer, &in);
-	}
+	if (!packets_take(fd, question_take, arg))
+		peer_close(arg);
 }
 
 static void listen_ready(void *arg, int listen_fd, uint32_t events)
